@@ -1,0 +1,158 @@
+"""A model from a dict, a config file or 'mmdet::…'; and the holder of frozen models."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.runner import Runner
+from torch import nn
+
+from mmkd.registry import TASK_UTILS
+
+_PACKAGES = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}
+ModelConfig = Mapping[str, Any]
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config file, or 'mmdet::…' from an installed package."""
+    text = str(path)
+    if '::' not in text:
+        if not Path(text).is_file():
+            raise FileNotFoundError(
+                f"There is no config file '{path}'. Give a path, or 'mmdet::faster_rcnn/"
+                "faster-rcnn_r50_fpn_1x_coco.py' for one of an installed package."
+            )
+        return Config.fromfile(text)
+    package, _, name = text.partition('::')
+    try:
+        module = __import__(package)
+    except ImportError as error:
+        raise ImportError(
+            f"'{path}' needs the package {_PACKAGES.get(package, package)}: {error}. "
+            "pip install 'mmkd[openmmlab]' (or 'mmkd[onedl]') brings all three."
+        ) from error
+    file = Path(str(module.__file__)).parent / '.mim' / 'configs' / name
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{package} has no config '{name}' (looked for {file})."
+        )
+    return Config.fromfile(str(file))
+
+
+def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
+    """Return a model's config as one dict that stands on its own.
+
+    A file's default scope and its top-level data preprocessor (as in mmpretrain) go into
+    the dict.
+    """
+    if isinstance(model, Mapping):
+        return copy.deepcopy(dict(model))
+    file = read_config(model)
+    if 'model' not in file:
+        raise ValueError(f"The config '{model}' has no 'model'.")
+    config: dict[str, Any] = file.model.to_dict()
+    if file.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', file.data_preprocessor.to_dict())
+    if file.get('default_scope') is not None:
+        config.setdefault('_scope_', file.default_scope)
+    return config
+
+
+def build_model(model: str | Path | ModelConfig | nn.Module, what: str) -> nn.Module:
+    """Build a model from its config (or take one that is built)."""
+    if isinstance(model, nn.Module):
+        return model
+    config = model_config(model)
+    if str(config.get('type', '')).startswith('mmkd.') and 'student' in config:
+        raise ValueError(
+            f"The {what} '{model if isinstance(model, (str, Path)) else config['type']}' "
+            'is itself a distillation config: give its student.'
+        )
+    try:
+        built: nn.Module = ROOT_MODELS.build(config)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'Building the {what} needs a package that is not installed: {error}'
+        ) from error
+    except KeyError as error:
+        scope = config.get('_scope_') or str(config.get('type', '')).partition('.')[0]
+        if scope in _PACKAGES and not _importable(scope):
+            raise ImportError(
+                f'The {what} is a model of {scope}, which is not installed or does not '
+                f'import: pip install {_PACKAGES[scope]}'
+            ) from error
+        raise
+    return built
+
+
+def _importable(package: str) -> bool:
+    try:
+        __import__(package)
+    except ImportError:
+        return False
+    return True
+
+
+class Frozen:
+    """Holds a model outside the module tree of its owner.
+
+    So it is in no ``parameters()``, ``state_dict()``, optimizer, DDP bucket or EMA copy,
+    and ``train()`` does not reach it. Copies of the owner share it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Frozen:
+        return self
+
+    def apply(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Follow the owner to another device or dtype."""
+        self.model._apply(function)
+
+
+def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> Any:
+    """The adapter for a student: the configured one, or the one of its package."""
+    if config is not None:
+        return TASK_UTILS.build(dict(config))
+    TASK_UTILS.import_from_location()
+    for base in type(student).__mro__:  # most specific first; mmengine's comes last
+        package = base.__module__.partition('.')[0]
+        for adapter in TASK_UTILS.module_dict.values():
+            if adapter.package == package:
+                return adapter()
+    raise ValueError(
+        f'{type(student).__name__} is not a model of mmpretrain, mmdet, mmseg or mmengine:'
+        " give the adapter, as in task=dict(type='mmkd.Task')."
+    )
+
+
+@contextmanager
+def own_randomness() -> Iterator[None]:
+    """Leave the random state as it was, so that a student alone would draw the same."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def build_runner(config: Config) -> Runner:
+    """A Runner, of the kind that the config asks for."""
+    if 'runner_type' in config:
+        from mmengine.registry import RUNNERS
+
+        runner: Runner = RUNNERS.build(config)
+        return runner
+    return Runner.from_cfg(config)

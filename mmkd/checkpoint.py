@@ -1,0 +1,341 @@
+"""Reading checkpoint files, which are untrusted input, and loading a model strictly.
+
+A ``.pth`` file is a pickle, and a pickle can run code. ``torch.load(weights_only=True)``
+refuses the checkpoints that mmengine itself writes (they hold log buffers), so files
+are read here with an unpickler that knows tensors, containers, numbers, NumPy arrays and
+mmengine's log buffer. Any other class becomes an inert placeholder: none of its code is
+imported or run. ``MMKD_TRUST_CHECKPOINTS=1`` switches this off.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+StateDict = dict[str, Tensor]
+
+_HARMLESS = {
+    'builtins': 'bool bytearray bytes complex dict float frozenset int list range set '
+    'slice str tuple',
+    'collections': 'OrderedDict defaultdict',
+    '_codecs': 'encode',
+    'torch': 'Size device Tensor',
+    'torch._utils': '_rebuild_parameter _rebuild_tensor _rebuild_tensor_v2',
+    'torch.nn.parameter': 'Parameter',
+    'torch.storage': 'TypedStorage UntypedStorage',
+    'numpy': 'dtype ndarray',
+    'numpy.core.multiarray': '_reconstruct scalar',
+    'numpy._core.multiarray': '_reconstruct scalar',
+    'mmengine.logging.history_buffer': 'HistoryBuffer',
+}
+
+
+class Inert:
+    """What stands for an object whose class was not loaded. It does nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> Inert:
+        return Inert()
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __setitem__(self, _: Any, __: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        """Swallow an item of a foreign list."""
+
+    def extend(self, _: Any) -> None:
+        """Swallow the items of a foreign list."""
+
+    add = append
+
+
+def _safe_pickle(foreign: set[str]) -> Any:
+    """A stand-in for the module ``pickle`` that never imports what a file names."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if name in _HARMLESS.get(module, '').split():
+                return super().find_class(module, name)
+            if module == 'torch' and isinstance(
+                getattr(torch, name, None), torch.dtype
+            ):
+                return getattr(torch, name)
+            if module == 'torch' and re.fullmatch(r'\w+Storage', name):
+                return getattr(torch, name)
+            foreign.add(f'{module}.{name}')
+            return Inert
+
+    def load(file: Any, **kwargs: Any) -> Any:
+        return Unpickler(file, **kwargs).load()
+
+    return SimpleNamespace(Unpickler=Unpickler, load=load, __name__='mmkd_safe_pickle')
+
+
+def read_checkpoint(
+    path: str | Path, map_location: Any = 'cpu', trust: bool | None = None
+) -> tuple[Any, set[str]]:
+    """Read a checkpoint without running code from it.
+
+    Args:
+        path: A file, or an http(s) address (downloaded once, to torch's hub cache).
+        map_location: As in ``torch.load``.
+        trust: Unpickle everything, code included. None: ask MMKD_TRUST_CHECKPOINTS.
+
+    Returns:
+        The content, and the names of the classes that were replaced by :class:`Inert`.
+    """
+    file = download(str(path)) if '://' in str(path) else Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no checkpoint file '{path}'.")
+    if trust is None:
+        trust = os.environ.get('MMKD_TRUST_CHECKPOINTS', '') not in ('', '0')
+    foreign: set[str] = set()
+    kwargs = {} if trust else {'pickle_module': _safe_pickle(foreign)}
+    try:
+        content = torch.load(
+            file, map_location=map_location, weights_only=False, **kwargs
+        )
+    except Exception as error:  # a broken pickle can raise nearly anything
+        raise RuntimeError(
+            f"'{path}' cannot be read as a checkpoint: {type(error).__name__}: {error}. "
+            'Is the file complete, and is it a torch checkpoint?'
+        ) from error
+    return content, foreign
+
+
+def download(url: str) -> Path:
+    """Fetch ``url`` into torch's hub cache, on one rank, and return the file."""
+    if urlparse(url).scheme not in ('http', 'https'):
+        raise ValueError(
+            f"'{url}': a checkpoint is a file or an http(s) address. Download it and "
+            'give the path.'
+        )
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    file = folder / Path(urlparse(url).path).name
+    error: Exception | None = None
+    if is_main_process() and not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = re.search(r'-([a-f0-9]{8,})\.', file.name)
+        try:
+            torch.hub.download_url_to_file(
+                url, str(file), hash_prefix=digest.group(1) if digest else None
+            )
+        except Exception as caught:  # network errors come in many classes
+            error = caught
+    barrier()
+    if not file.is_file():
+        raise RuntimeError(
+            f"Could not download '{url}' ({error or 'see the first rank'}). Without a "
+            f"network, download it elsewhere and put it at '{file}'."
+        ) from error
+    return file
+
+
+def read_weights(path: str | Path, trust: bool | None = None) -> StateDict:
+    """Return the tensors of a checkpoint, without 'module.' and 'student.' prefixes."""
+    content, _ = read_checkpoint(path, trust=trust)
+    if isinstance(content, dict):
+        for key in ('state_dict', 'model'):
+            content = content.get(key, content)
+    if not isinstance(content, dict):
+        raise RuntimeError(
+            f"'{path}' holds a {type(content).__name__}, not a state dict. If it is a "
+            'whole pickled model, save its state_dict() instead.'
+        )
+    weights = {key: value for key, value in content.items() if _is_weight(key, value)}
+    if not weights:
+        raise RuntimeError(f"'{path}' holds no weights.")
+    for prefix in ('module.', 'student.'):
+        if any(key.startswith(prefix) for key in weights):
+            weights = {
+                key[len(prefix) :]: value
+                for key, value in weights.items()
+                if key.startswith(prefix)
+            }
+    return weights
+
+
+def _is_weight(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
+
+
+@dataclass
+class Report:
+    """How a state dict met a model."""
+
+    what: str
+    matched: int
+    missing: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """Matched tensors, as a share of the model's."""
+        return self.matched / max(
+            1, self.matched + len(self.missing) + len(self.mismatched)
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f'{self.what}: {self.matched} tensors matched ({self.share:.1%} of the '
+            f'model), {len(self.missing)} missing, {len(self.mismatched)} of another '
+            f'shape, {len(self.unexpected)} not used'
+        ]
+        for name in ('missing', 'mismatched', 'unexpected'):
+            keys = getattr(self, name)
+            if keys:
+                more = f' and {len(keys) - 4} more' if len(keys) > 4 else ''
+                lines.append(f'  {name}: {", ".join(keys[:4])}{more}')
+        return '\n'.join(lines)
+
+
+def load_weights(
+    model: nn.Module,
+    path: str | Path,
+    what: str,
+    min_match: float = 1.0,
+    trust: bool | None = None,
+) -> Report:
+    """Load a checkpoint into ``model`` and report; stop below ``min_match``.
+
+    Args:
+        model: Receives the weights.
+        path: A file or an http(s) address.
+        what: How to call the model in messages ('teacher').
+        min_match: The least share of the model's tensors that must be found with the
+            right shape. Batch counters of BatchNorm do not count.
+        trust: See :func:`read_checkpoint`.
+    """
+    weights = read_weights(path, trust)
+    own = model.state_dict()
+    try:
+        result = model.load_state_dict(weights, strict=False)
+        mismatched = []
+    except RuntimeError:  # shapes; the model's own hooks may have mended some already
+        mismatched = [
+            f'{key} {tuple(weights[key].shape)} in the file, {tuple(own[key].shape)} here'
+            for key in weights
+            if key in own and weights[key].shape != own[key].shape
+        ]
+        if not mismatched:
+            raise
+        names = {entry.split(' ')[0] for entry in mismatched}
+        weights = {key: value for key, value in weights.items() if key not in names}
+        result = model.load_state_dict(weights, strict=False)
+    bad = {entry.split(' ')[0] for entry in mismatched}
+    missing = [
+        key
+        for key in result.missing_keys
+        if key not in bad and not key.endswith('num_batches_tracked')
+    ]
+    counted = [key for key in own if not key.endswith('num_batches_tracked')]
+    report = Report(
+        f'{what} from {path}',
+        len(counted) - len(missing) - len(mismatched),
+        missing,
+        mismatched,
+        list(result.unexpected_keys),
+    )
+    if report.share < min_match:
+        raise RuntimeError(
+            f'{report}\nAt least {min_match:.0%} of the {what} must match. Is this the '
+            f'checkpoint of another model? Allow less with {what}_min_match.'
+        )
+    print_log(str(report), 'current')
+    return report
+
+
+def fitting(model: nn.Module, weights: StateDict) -> StateDict:
+    """The part of ``weights`` that has a place of the same name and shape in ``model``."""
+    own = model.state_dict()
+    return {
+        key: value
+        for key, value in weights.items()
+        if key in own and own[key].shape == value.shape
+    }
+
+
+def check_share(
+    model: nn.Module, weights: StateDict, min_match: float, what: str
+) -> StateDict:
+    """Raise if less than ``min_match`` of the tensors in ``weights`` fit ``model``."""
+    found = fitting(model, weights)
+    if weights and len(found) < min_match * len(weights):
+        strange = [key for key in weights if key not in found][:4]
+        raise RuntimeError(
+            f'Only {len(found)} of the {len(weights)} tensors of {what} fit the student '
+            f'(not, for instance: {", ".join(strange)}). Is it the checkpoint of another '
+            'model? Allow less with student_min_match.'
+        )
+    return found
+
+
+def load_fitting(
+    model: nn.Module, path: str | Path, what: str, min_match: float, trust: bool | None
+) -> None:
+    """Load what fits; raise if that is less than ``min_match`` of the file."""
+    weights = read_weights(path, trust)
+    found = check_share(model, weights, min_match, f"'{path}'")
+    model.load_state_dict(found, strict=False)
+    print_log(
+        f'{what} from {path}: {len(found)} of the {len(weights)} tensors in the file '
+        'taken over',
+        'current',
+    )
+
+
+def read_for_mmengine(filename: str, map_location: Any = None, **_: Any) -> Any:
+    """Reader of local files and addresses for ``load_from`` and ``resume``.
+
+    Raises if a part that training needs would have to be unpickled as code.
+    """
+    content, foreign = read_checkpoint(filename, map_location)
+    if foreign and isinstance(content, dict):
+        needed = {key: value for key, value in content.items() if key != 'meta'}
+        if _has_inert(needed):
+            raise RuntimeError(
+                f"'{filename}' holds objects of {', '.join(sorted(foreign))}. Loading "
+                'them would run code from the file. If you made it or trust who did, '
+                'set MMKD_TRUST_CHECKPOINTS=1.'
+            )
+        print_log(
+            f"'{filename}': not loaded from its meta data: "
+            f'{", ".join(sorted(foreign))}',
+            'current',
+            logging.WARNING,
+        )
+    return content
+
+
+def _has_inert(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_inert, value)) or any(map(_has_inert, value.values()))
+    if isinstance(value, (list, tuple, set)):
+        return any(map(_has_inert, value))
+    return value is Inert or isinstance(value, Inert)
+
+
+def register_safe_reader() -> None:
+    """Make mmengine's ``load_from`` and ``resume`` read through this module."""
+    CheckpointLoader.register_scheme(
+        ('', 'http://', 'https://'), read_for_mmengine, force=True
+    )

@@ -1,0 +1,278 @@
+"""BaseDistiller: a student, a dict of terms, and the recording that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmkd.build import (
+    Frozen,
+    ModelConfig,
+    build_model,
+    find_task,
+    model_config,
+    own_randomness,
+)
+from mmkd.checkpoint import check_share, load_fitting
+from mmkd.recorder import Recorder
+from mmkd.term import Term, build_terms
+
+Losses = dict[str, Tensor]
+Recorders = dict[str, Recorder]
+StudentStep = Callable[[], tuple[Losses, Recorder]]
+
+
+class BaseDistiller(BaseModel):  # type: ignore[misc]
+    """What both distillers share; a subclass writes :meth:`teach`.
+
+    Training gives the student's own losses and, for every term, its weighted value under
+    the term's name and its unweighted value under ``raw_…``. ``predict`` and ``tensor``
+    are the student's, untouched.
+
+    Args:
+        student: Its config: a dict, a config file, or 'mmdet::…'.
+        terms: Name -> config of a :class:`mmkd.term.Term`.
+        sources: Names of the teachers.
+        student_ckpt: Weights that the student starts from; a file or an address. They may
+            lack some of its tensors, see ``student_min_match``.
+        student_min_match: The least share of the tensors *in such a file* (or in
+            ``load_from``) that must fit the student.
+        trust_checkpoints: Unpickle whole files, code included. None asks the environment
+            variable MMKD_TRUST_CHECKPOINTS.
+        data_preprocessor: What the Runner hands over; the student's, if it has none.
+        task: Config of the task adapter; None finds it by the student's package.
+        input_size: Height and width of the images with which shapes are looked up at
+            build time. None: the backbone's ``img_size``, or 64.
+    """
+
+    def __init__(
+        self,
+        student: str | ModelConfig | nn.Module,
+        terms: Mapping[str, Any],
+        sources: Sequence[str],
+        student_ckpt: str | None = None,
+        student_min_match: float = 0.5,
+        trust_checkpoints: bool | None = None,
+        data_preprocessor: ModelConfig | nn.Module | None = None,
+        task: dict[str, Any] | None = None,
+        input_size: int | tuple[int, int] | None = None,
+    ) -> None:
+        if not isinstance(student, nn.Module):
+            student = model_config(student)
+            if data_preprocessor is not None:
+                student.setdefault('data_preprocessor', data_preprocessor)
+        student = build_model(student, 'student')
+        super().__init__(data_preprocessor=student.data_preprocessor)
+        self.student = student
+        self.student_ckpt = student_ckpt
+        self.student_min_match = student_min_match
+        self.trust_checkpoints = trust_checkpoints
+        self.input_size = input_size
+        self.frozen: dict[str, Frozen] = {}
+        self.task = find_task(student, task)
+        with own_randomness():
+            self.terms = build_terms(terms, sources)
+
+    # -- what a subclass writes -------------------------------------------------------
+
+    def teach(
+        self,
+        inputs: Tensor,
+        data_samples: list[Any] | None,
+        terms: list[Term],
+        student_step: StudentStep,
+    ) -> tuple[Recorders, Losses]:
+        """Make the knowledge of this step.
+
+        Args:
+            inputs: Images as the student sees them.
+            data_samples: The batch's samples.
+            terms: The terms that count in this step.
+            student_step: Runs the student (once, however often it is called) and returns
+                its losses and its recorder.
+
+        Returns:
+            For each source what it did, and losses of the source's own.
+        """
+        raise NotImplementedError
+
+    def reads(self, terms: list[Term]) -> list[str]:
+        """Paths in the student that :meth:`teach` wants recorded, beside the terms'."""
+        return []
+
+    # -- training ---------------------------------------------------------------------
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[Any] | None = None,
+        mode: str = 'tensor',
+    ) -> Any:
+        """As any mmengine model: 'loss' distils; 'tensor' and 'predict' are the student's."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator,unused-ignore]
+    def loss(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Losses:
+        """The student's losses and every term, raw and weighted."""
+        terms = [term for term in self.terms.values() if term.update_weight() != 0]
+
+        def run() -> Losses:
+            losses: Losses = self.student(inputs, data_samples, mode='loss')
+            return losses
+
+        step = self._student_step(run, terms)
+        sources, extra = self.teach(inputs, data_samples, terms, step)
+        own, student = step()
+        targets = self.task.targets(self.student, data_samples)
+        values: Losses = {}
+        for name, term in self.terms.items():
+            if term in terms:
+                raw = term(student, sources[term.source], targets)
+                values[name], values[term.raw_name] = raw * term.weight, raw.detach()
+            else:
+                values[name] = inputs.new_zeros(()) + term.idle()
+                values[term.raw_name] = inputs.new_zeros(())
+        return _merge(own, extra, values)
+
+    def _student_step(
+        self, run: Callable[[], Losses], terms: list[Term]
+    ) -> StudentStep:
+        """Run the student when first asked, recording what the terms read."""
+        paths = [path for term in terms for path in term.student_paths]
+        cloned = [path for term in terms if term.clone for path in term.student_paths]
+        done: list[tuple[Losses, Recorder]] = []
+
+        def step() -> tuple[Losses, Recorder]:
+            if not done:
+                recorder = Recorder(self.student, [*paths, *self.reads(terms)], cloned)
+                with recorder:
+                    done.append((run(), recorder))
+            return done[0]
+
+        return step
+
+    # -- building ---------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Look shapes up with one small step, build the connectors, check all terms.
+
+        The step runs in eval mode, without gradients or labels, on two black images.
+        """
+        terms = list(self.terms.values())
+        student, sources = self.rehearse(terms)
+        if self._find_overwritten(terms, student, sources):
+            student, sources = self.rehearse(terms)
+        with own_randomness():
+            for term in terms:
+                term.build_connectors(student, sources[term.source])
+
+    def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
+        """One small step; returns what the student and the sources did."""
+        inputs, data_samples = self.task.example(self._size(), self._device())
+        paths = [path for term in terms for path in term.student_paths]
+        paths += self.reads(terms)
+
+        def run() -> Losses:
+            self.task.run(self.student, inputs, data_samples, paths)
+            return {}
+
+        step = self._student_step(run, terms)
+        training = self.training
+        try:
+            with own_randomness(), torch.no_grad():
+                self.eval()
+                sources, _ = self.teach(inputs, data_samples, terms, step)
+                return step()[1], sources
+        except RuntimeError as error:
+            raise RuntimeError(
+                f'Looking up feature shapes with an image of {self._size()} failed: '
+                f'{error}\nIf a model needs another size, set input_size.'
+            ) from error
+        finally:
+            self.train(training)
+
+    def _find_overwritten(
+        self, terms: list[Term], student: Recorder, sources: Recorders
+    ) -> bool:
+        """Mark terms whose taps are overwritten in place (an in-place ReLU): they copy."""
+        for term in terms:
+            teacher = sources[term.source]
+            term.clone = (
+                term.clone
+                or any(student.overwritten(path) for path in term.student_paths)
+                or any(teacher.overwritten(path) for path in term.teacher_paths)
+            )
+        return any(term.clone for term in terms)
+
+    def _size(self) -> tuple[int, int]:
+        size = self.input_size
+        if size is None:
+            size = getattr(getattr(self.student, 'backbone', None), 'img_size', 64)
+        height, width = (size, size) if isinstance(size, int) else tuple(size)
+        return height, width
+
+    def _device(self) -> torch.device:
+        return next((p.device for p in self.student.parameters()), torch.device('cpu'))
+
+    # -- weights ----------------------------------------------------------------------
+
+    def init_weights(self) -> None:
+        """Initialise the student as it would be alone, then what is given to it."""
+        self.student.init_weights()
+        if self.student_ckpt is not None:
+            load_fitting(
+                self.student,
+                self.student_ckpt,
+                'student',
+                self.student_min_match,
+                self.trust_checkpoints,
+            )
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take a plain student's file (``load_from``) as well as a distiller's own."""
+        own = prefix + 'student.'
+        if not any(key.startswith(own) for key in state_dict):
+            names = [key for key in state_dict if key.startswith(prefix)]
+            weights = {key[len(prefix) :]: state_dict[key] for key in names}
+            check_share(self.student, weights, self.student_min_match, 'the checkpoint')
+            for key in names:
+                state_dict[own + key[len(prefix) :]] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    # -- a module among modules -------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """Hooks of the student's recipe find ``model.bbox_head`` and the like."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = self.__dict__.get('_modules', {}).get('student')
+            if student is None or name.startswith('_'):
+                raise
+            return getattr(student, name)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Any:
+        for frozen in self.frozen.values():
+            frozen.apply(fn)
+        return super()._apply(fn, *args, **kwargs)
+
+
+def _merge(*parts: Losses) -> Losses:
+    """Join losses under different names; raise if two have the same."""
+    merged: Losses = {}
+    for part in parts:
+        twice = set(part) & set(merged)
+        if twice:
+            raise ValueError(
+                f'Both the student and a term report {sorted(twice)}: rename the term.'
+            )
+        merged.update(part)
+    return merged

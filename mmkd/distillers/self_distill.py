@@ -1,0 +1,101 @@
+"""SelfDistiller: learn from a trainable teacher that reads the student's features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmkd.build import ModelConfig, own_randomness
+from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
+from mmkd.recorder import Recorder
+from mmkd.registry import MODELS
+from mmkd.term import Term
+
+SOURCE = 'teacher'
+
+
+@MODELS.register_module()
+class SelfDistiller(BaseDistiller):
+    """A student and a self-teacher that is trained with it, on the student's features.
+
+    The self-teacher is called with the recorded levels as one tuple. What it returns is
+    trained with the task's own loss: logits for classification and segmentation, features
+    in place of the neck's for detection. Gradients of that loss reach the student through
+    its features; the terms' do not reach the teacher. It is saved with the distiller, and
+    not exported.
+
+    Args:
+        student: The student's config: a dict, a config file, or 'mmdet::…'.
+        teacher: The self-teacher's config. It is built with ``sources``, the shapes
+            (C, H, W) of the features it will read, beside its own arguments.
+        terms: Name -> config of a :class:`mmkd.term.Term`; teacher paths are those of
+            modules in the self-teacher.
+        teacher_reads: Path or paths in the student.
+        supervision: Weight of the self-teacher's task loss. At zero it is not computed.
+        detach: Keep gradients of the self-teacher's task loss from the student.
+        **settings: See :class:`mmkd.distillers.base.BaseDistiller`.
+    """
+
+    def __init__(
+        self,
+        student: str | ModelConfig | nn.Module,
+        teacher: ModelConfig,
+        terms: Mapping[str, Any],
+        teacher_reads: str | Sequence[str] = 'backbone',
+        supervision: float = 1.0,
+        detach: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(student, terms, [SOURCE], **settings)
+        paths = (
+            [teacher_reads] if isinstance(teacher_reads, str) else list(teacher_reads)
+        )
+        self.teacher_reads = paths
+        self.supervision = supervision
+        self.detach = detach
+        features = self._features(self.rehearse([])[0])
+        with own_randomness():
+            shapes = [tuple(feature.shape[1:]) for feature in features]
+            self.teacher = MODELS.build({**teacher, 'sources': shapes})
+        self.connect()
+
+    def reads(self, terms: list[Term]) -> list[str]:
+        """What the self-teacher is fed with."""
+        return self.teacher_reads
+
+    def teach(
+        self,
+        inputs: Tensor,
+        data_samples: list[Any] | None,
+        terms: list[Term],
+        student_step: StudentStep,
+    ) -> tuple[Recorders, Losses]:
+        """Run the self-teacher on what the student saw, and supervise it."""
+        teacher = self._modules.get('teacher')
+        if teacher is None or not (terms or self.supervision):
+            return {}, {}
+        _, student = student_step()
+        features = self._features(student)
+        paths = [path for term in terms for path in term.teacher_paths]
+        cloned = [path for term in terms if term.clone for path in term.teacher_paths]
+        with Recorder(teacher, paths, cloned) as recorder:
+            output = teacher(tuple(f.detach() if self.detach else f for f in features))
+        losses: Losses = {}
+        if self.supervision and self.training:
+            own = self.task.task_loss(self.student, output, data_samples)
+            for key, value in own.items():
+                scale = self.supervision if 'loss' in key else 1.0
+                losses[f'teacher_{key}'] = _scaled(value, scale)
+        return {SOURCE: recorder}, losses
+
+    def _features(self, student: Recorder) -> list[Tensor]:
+        return [level for path in self.teacher_reads for level in student[path]]
+
+
+def _scaled(value: Any, scale: float) -> Any:
+    """A loss, or a list of them as mmdet's heads return."""
+    if isinstance(value, (list, tuple)):
+        return [item * scale for item in value]
+    return value * scale

@@ -1,0 +1,7 @@
+"""Losses: one paper, one file, ``forward(student, teacher, targets=None) -> scalar``."""
+
+from mmkd.losses.cwd import CWD
+from mmkd.losses.kd import KD
+from mmkd.losses.mse import MSE
+
+__all__ = ['CWD', 'KD', 'MSE']

@@ -1,0 +1,24 @@
+"""The registries of mmkd: children of mmengine's, under the scope ``mmkd``.
+
+Configs write ``type='mmkd.Name'``: under the student's default scope (``mmdet``, …) a
+bare name is not found.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import Registry
+
+# Distillers, connectors and losses.
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='mmkd',
+    locations=['mmkd.connectors', 'mmkd.distillers', 'mmkd.losses'],
+)
+# What runs beside training: the export of the student.
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.hooks'])
+# One adapter per task (see mmkd/tasks/base.py for what an adapter offers).
+TASK_UTILS = Registry(
+    'task util', parent=MMENGINE_TASK_UTILS, scope='mmkd', locations=['mmkd.tasks']
+)

@@ -1,0 +1,119 @@
+"""How a term's weight changes during training.
+
+A term's config carries its schedule, a list of pieces whose factors multiply::
+
+    schedule=[dict(kind='linear', by='iter', end=1000),          # warm up from 0 to 1
+              dict(kind='stop', by='epoch', begin=90)]           # nothing from epoch 90
+
+The progress comes from mmengine's MessageHub, where its own RuntimeInfoHook writes it at
+every iteration. Nothing is counted here, so a resumed run goes on exactly.
+
+=========  =============================================================================
+kind       factor at time t (iterations or epochs, counted from 0)
+=========  =============================================================================
+constant   ``factor`` for begin <= t < end, else 1
+linear     from ``start`` at begin to ``stop`` at end, on a line
+cosine     the same, on half a cosine
+sigmoid    the same, on exp(-5 (1 - p)^2), p the share done: the usual ramp-up
+step       ``gamma`` to the power of the ``milestones`` reached
+stop       1 before ``begin``, 0 from then on
+=========  =============================================================================
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass, fields
+
+from mmengine.logging import MessageHub
+
+_SHAPES = {
+    'linear': lambda p: p,
+    'cosine': lambda p: (1 - math.cos(math.pi * p)) / 2,
+    'sigmoid': lambda p: math.exp(-5 * (1 - p) ** 2),
+}
+KINDS = ('constant', 'step', 'stop', *_SHAPES)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of a schedule; see the module's docstring.
+
+    Args:
+        kind: One of ``KINDS``.
+        by: 'iter' or 'epoch'. Iteration-based runs need 'iter'.
+        begin: Where it begins.
+        end: Where it ends; None is the end of training.
+        start: Factor at ``begin`` (linear, cosine, sigmoid).
+        stop: Factor at ``end`` (linear, cosine, sigmoid).
+        factor: The factor of 'constant'.
+        milestones: Of 'step'.
+        gamma: Of 'step'.
+    """
+
+    kind: str
+    by: str = 'iter'
+    begin: int = 0
+    end: int | None = None
+    start: float = 0.0
+    stop: float = 1.0
+    factor: float = 1.0
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"schedule kind '{self.kind}': choose from {KINDS}")
+        if self.by not in ('iter', 'epoch'):
+            raise ValueError(f"schedule by '{self.by}': choose 'iter' or 'epoch'")
+        if self.end is not None and self.end < self.begin:
+            raise ValueError(f'schedule ends at {self.end}, before {self.begin}')
+
+    def at(self, time: int, length: int) -> float:
+        """The factor at ``time`` of a run of ``length``."""
+        if self.kind == 'stop':
+            return float(time < self.begin)
+        if self.kind == 'step':
+            return self.gamma ** bisect.bisect_right(sorted(self.milestones), time)
+        end = length if self.end is None else self.end
+        if self.kind == 'constant':
+            return self.factor if self.begin <= time < end else 1.0
+        if time >= end:
+            return self.stop
+        share = max(0, time - self.begin) / (end - self.begin)
+        return self.start + (self.stop - self.start) * _SHAPES[self.kind](share)
+
+
+def make_piece(config: dict[str, object]) -> Piece:
+    """Build a piece from its config, naming a key that nobody reads."""
+    known = {field.name for field in fields(Piece)}
+    unknown = set(config) - known
+    if unknown or 'kind' not in config:
+        raise ValueError(
+            f'schedule {dict(config)}: a piece has a kind {KINDS} and may have '
+            f'{sorted(known - {"kind"})}; unknown: {sorted(unknown)}'
+        )
+    return Piece(**config)  # type: ignore[arg-type]
+
+
+def current_factor(pieces: tuple[Piece, ...]) -> float:
+    """The product of all factors at the present point of the running training."""
+    hub = MessageHub.get_current_instance()
+    product = 1.0
+    for piece in pieces:
+        time, length = hub.get_info(piece.by), hub.get_info(f'max_{piece.by}s')
+        if time is None or length is None:
+            raise RuntimeError(
+                'A term has a schedule, but the run does not say how far it is: keep '
+                "mmengine's RuntimeInfoHook among the default hooks, or set "
+                'term.weight yourself.'
+            )
+        last = max(piece.begin, piece.end or 0, *piece.milestones, 0)
+        if piece.by == 'epoch' and length == 1 and last > 1:
+            raise ValueError(
+                f'A schedule counts epochs up to {last}, but this run is one epoch long, '
+                "as iteration-based runs are: use by='iter'."
+            )
+        product *= piece.at(time, length)
+    return product

@@ -1,0 +1,82 @@
+"""Task: what a distiller must know of classification, detection or segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmkd.recorder import Recorder, parse
+from mmkd.registry import TASK_UTILS
+from mmkd.targets import Targets
+
+Samples = list[Any]
+
+
+@TASK_UTILS.register_module()
+class Task:
+    """What any ``BaseModel`` offers; an adapter overrides what its package does better."""
+
+    package = 'mmengine'
+
+    def targets(self, student: nn.Module, data_samples: Samples | None) -> Targets:
+        """The ground truth of the batch."""
+        return Targets()
+
+    def needs(self, student: nn.Module, paths: Sequence[str]) -> list[str]:
+        """Paths to record in the student so that :meth:`run` can run the teacher."""
+        return []
+
+    def run(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        data_samples: Samples | None,
+        paths: Sequence[str],
+        student: Recorder | None = None,
+    ) -> None:
+        """Run ``model`` so far that every one of ``paths`` fires, and no further.
+
+        Args:
+            model: A teacher; or the student, when shapes are looked up.
+            inputs: Images as the data preprocessor made them.
+            data_samples: The batch's samples.
+            paths: What will be read.
+            student: What the student did, if :meth:`needs` asked for it.
+        """
+        model(inputs, data_samples, mode='tensor')
+
+    def example(
+        self, size: tuple[int, int], device: torch.device
+    ) -> tuple[Tensor, Samples]:
+        """Two images and their samples, to look up shapes with."""
+        return torch.zeros(2, 3, *size, device=device), []
+
+    def task_loss(
+        self, student: nn.Module, output: Any, data_samples: Samples
+    ) -> dict[str, Tensor]:
+        """The task's own loss for the output of a self-teacher."""
+        raise NotImplementedError(
+            f'{type(self).__name__} has no loss for a self-teacher: write task_loss()'
+        )
+
+
+def modules_of(paths: Sequence[str]) -> set[str]:
+    """The top-level modules that the paths are in: {'backbone', 'neck', …}."""
+    return {parse(path).module.partition('.')[0] for path in paths}
+
+
+def image_sizes(data_samples: Samples) -> list[tuple[int, int]]:
+    """Height and width of each image, without padding."""
+    return [tuple(sample.metainfo.get('img_shape', ())[:2]) for sample in data_samples]
+
+
+def sample_ids(data_samples: Samples) -> list[Any]:
+    """What tells the images apart: the data set's index, or the file."""
+    keys = ('sample_idx', 'img_id', 'img_path')
+    return [
+        next((s.metainfo[key] for key in keys if key in s.metainfo), None)
+        for s in data_samples
+    ]

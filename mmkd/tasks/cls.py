@@ -1,0 +1,74 @@
+"""Classification with mmpretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmkd.recorder import Recorder
+from mmkd.registry import TASK_UTILS
+from mmkd.targets import Targets
+from mmkd.tasks.base import Samples, Task, image_sizes, modules_of, sample_ids
+
+
+@TASK_UTILS.register_module()
+class ClassificationTask(Task):
+    """Image classifiers: backbone, neck (pooling), head."""
+
+    package = 'mmpretrain'
+
+    def targets(self, student: nn.Module, data_samples: Samples | None) -> Targets:
+        """Labels, soft labels after Mixup or CutMix, sample ids."""
+        if not data_samples:
+            return Targets()
+        return Targets(
+            labels=_joined(data_samples, 'gt_label'),
+            scores=_stacked(data_samples, 'gt_score'),
+            image_sizes=image_sizes(data_samples),
+            sample_ids=sample_ids(data_samples),
+        )
+
+    def run(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        data_samples: Samples | None,
+        paths: Sequence[str],
+        student: Recorder | None = None,
+    ) -> None:
+        """Backbone and neck; the head only where it is tapped."""
+        if modules_of(paths) <= {'backbone', 'neck'}:
+            model.extract_feat(inputs)
+        else:
+            model(inputs, data_samples, mode='tensor')
+
+    def example(
+        self, size: tuple[int, int], device: torch.device
+    ) -> tuple[Tensor, Samples]:
+        """Two black images of class 0."""
+        from mmpretrain.structures import DataSample
+
+        inputs, _ = super().example(size, device)
+        return inputs, [DataSample().set_gt_label(0).to(device) for _ in inputs]
+
+    def task_loss(
+        self, student: nn.Module, output: Any, data_samples: Samples
+    ) -> dict[str, Tensor]:
+        """The student's own classification loss on other logits (N, K)."""
+        losses: dict[str, Tensor] = student.head._get_loss(output, data_samples)
+        return losses
+
+
+def _joined(samples: Samples, key: str) -> Tensor | None:
+    values = [sample.get(key) for sample in samples]
+    if any(value is None or value.numel() != 1 for value in values):
+        return None  # absent, or several labels an image
+    return torch.cat(values)
+
+
+def _stacked(samples: Samples, key: str) -> Tensor | None:
+    values = [sample.get(key) for sample in samples]
+    return None if any(value is None for value in values) else torch.stack(values)

@@ -1,0 +1,219 @@
+"""Term: where x connector x loss x weight."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmkd.recorder import Recorder, parse
+from mmkd.registry import MODELS
+from mmkd.schedule import current_factor, make_piece
+from mmkd.targets import Targets
+
+Config = Mapping[str, Any]
+Levels = list[Tensor]
+
+
+class Term(nn.Module):
+    """One distillation loss: ``weight * sum over levels of loss(student, teacher)``.
+
+    Args:
+        name: The key it is logged under.
+        loss: Config of the loss: ``forward(student, teacher, targets) -> scalar``.
+        student: Path or paths in the student (see :mod:`mmkd.recorder`).
+        teacher: Path or paths in the teacher. None: the same as in the student.
+        weight: Factor of the loss. At zero nothing of the term is computed.
+        connector: Config of what the student's feature passes through, or a list that
+            is a chain. One is built for every level.
+        teacher_connector: The same for the teacher's feature.
+        schedule: Pieces that change the weight over time (see :mod:`mmkd.schedule`).
+        source: Name of the teacher it reads, where there are several. None: each.
+        clone: Keep a copy of what is tapped, because the network overwrites it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loss: Config,
+        student: str | Sequence[str],
+        teacher: str | Sequence[str] | None = None,
+        weight: float = 1.0,
+        connector: Config | Sequence[Config] | None = None,
+        teacher_connector: Config | Sequence[Config] | None = None,
+        schedule: Config | Sequence[Config] = (),
+        source: str | None = None,
+        clone: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.loss = MODELS.build(loss)
+        self.student_paths = _as_list(student)
+        self.teacher_paths = _as_list(student if teacher is None else teacher)
+        self.base_weight = self.weight = float(weight)
+        self.configs = (_as_list(connector), _as_list(teacher_connector))
+        self.schedule = tuple(make_piece(piece) for piece in _as_list(schedule))
+        self.source = source
+        self.clone = clone
+        self.connectors = nn.ModuleList()
+        self.teacher_connectors = nn.ModuleList()
+        for path in (*self.student_paths, *self.teacher_paths):
+            parse(path)
+
+    @property
+    def raw_name(self) -> str:
+        """The key of the unweighted value; without 'loss', so that it is not summed."""
+        return 'raw_' + (self.name.replace('loss', '').strip('_.') or 'term')
+
+    def update_weight(self) -> float:
+        """Follow the schedule, if there is one, and return the present weight."""
+        if self.schedule:
+            self.weight = self.base_weight * current_factor(self.schedule)
+        return self.weight
+
+    def build_connectors(self, student: Recorder, teacher: Recorder) -> None:
+        """Build one connector per level from example features, and check the shapes."""
+        students, teachers = self.levels(student, teacher)
+        for i, (s, t) in enumerate(zip(students, teachers)):
+            if self.configs[1]:
+                chain, t = _build_chain(self.configs[1], source=t, target=s)
+                self.teacher_connectors.append(chain)
+            if self.configs[0]:
+                chain, s = _build_chain(self.configs[0], source=s, target=t)
+                self.connectors.append(chain)
+            self._check(s, t, i)
+
+    def levels(self, student: Recorder, teacher: Recorder) -> tuple[Levels, Levels]:
+        """The features on both sides; raises if the numbers of levels differ."""
+        students = [level for path in self.student_paths for level in student[path]]
+        teachers = [level for path in self.teacher_paths for level in teacher[path]]
+        if len(students) != len(teachers):
+            raise ValueError(
+                f'{self.name}: the student gives {len(students)} levels and the teacher '
+                f'{len(teachers)}:\n  student {self.student_paths}: {_shapes(students)}'
+                f'\n  teacher {self.teacher_paths}: {_shapes(teachers)}\n'
+                "Choose the ones that belong together, as in 'neck[:4]'."
+            )
+        return students, teachers
+
+    def forward(
+        self, student: Recorder, teacher: Recorder, targets: Targets | None = None
+    ) -> Tensor:
+        """The unweighted loss, summed over levels.
+
+        Args:
+            student: What the student did in this step.
+            teacher: What the teacher did.
+            targets: The ground truth, for losses that want it.
+        """
+        total: Tensor | None = None
+        for i, (s, t) in enumerate(zip(*self.levels(student, teacher))):
+            like = s
+            if self.teacher_connectors:
+                t = self.teacher_connectors[i](t, like=like)
+            if self.connectors:
+                s = self.connectors[i](s, like=t)
+            self._check(s, t, i)
+            value = self.loss(s, t, targets)
+            total = value if total is None else total + value
+        assert total is not None
+        return total
+
+    def idle(self) -> Tensor | float:
+        """Zero; tied to the term's parameters, so that DDP does not wait for them."""
+        return sum((p.sum() * 0.0 for p in self.parameters()), start=0.0)
+
+    def _check(self, student: Tensor, teacher: Tensor, level: int) -> None:
+        """Compare shapes, unless the loss says that it does not mind."""
+        if not getattr(self.loss, 'same_shape', True) or student.shape == teacher.shape:
+            return
+        names = f'\n  student {self.student_paths}: {tuple(student.shape)}'
+        names += f'\n  teacher {self.teacher_paths}: {tuple(teacher.shape)}\n'
+        if getattr(self.loss, 'on_classes', False) and student.ndim == teacher.ndim:
+            if student.shape[1] != teacher.shape[1]:
+                raise ValueError(
+                    f'{self.name}: the student tells {student.shape[1]} classes apart '
+                    f'and the teacher {teacher.shape[1]}:{names}'
+                    f'{type(self.loss).__name__} compares class by class. Take a teacher '
+                    'trained on the same classes, or distil features instead.'
+                )
+        raise ValueError(
+            f'{self.name}: shapes differ at level {level}:{names}'
+            "connector=dict(type='mmkd.Align') brings the student's feature into the "
+            "teacher's shape."
+        )
+
+
+def build_terms(configs: Config, sources: Sequence[str]) -> nn.ModuleDict:
+    """Build all terms, one for each (term, teacher) where there are several teachers."""
+    terms = nn.ModuleDict()
+    for key, config in configs.items():
+        if 'loss' not in key:
+            raise ValueError(
+                f"terms.{key}: the name must contain 'loss', since mmengine adds up what "
+                f"is called so; call it 'loss_{key}'."
+            )
+        if '.' in key:
+            raise ValueError(f"terms.{key}: a name has no '.'")
+        check_keys(f'terms.{key}', config, Term)
+        source = config.get('source')
+        if source is not None and source not in sources:
+            raise ValueError(
+                f"terms.{key}: there is no teacher '{source}'; there are {list(sources)}"
+            )
+        for teacher in [source] if source else sources:
+            name = f'{key}_{teacher}' if len(sources) > 1 and not source else key
+            terms[name] = Term(name, **{**config, 'source': teacher})
+    return terms
+
+
+def check_keys(where: str, config: Config, target: Any) -> None:
+    """Raise if ``config`` has a key that ``target`` does not take."""
+    parameters = inspect.signature(target).parameters
+    known = [key for key in parameters if key not in ('self', 'name')]
+    needed = {key for key in known if parameters[key].default is inspect._empty}
+    for key in config:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f'known: {known}'
+            raise ValueError(f"{where}: nobody reads the key '{key}'; {hint}")
+    if needed - set(config):
+        raise ValueError(f'{where}: missing {sorted(needed - set(config))}')
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _shapes(levels: Levels) -> list[tuple[int, ...]]:
+    return [tuple(level.shape) for level in levels]
+
+
+class Chain(nn.ModuleList):
+    """Connectors one after another, all told what the result is compared with."""
+
+    def forward(self, feature: Tensor, like: Tensor) -> Tensor:
+        """Pass ``feature`` through all of them."""
+        for connector in self:
+            feature = connector(feature, like=like)
+        return feature
+
+
+def _build_chain(
+    configs: list[Config], source: Tensor, target: Tensor
+) -> tuple[Chain, Tensor]:
+    """Build connectors for example features; return them and what comes out."""
+    chain = Chain()
+    for config in configs:
+        shapes = {'source': tuple(source.shape[1:]), 'target': tuple(target.shape[1:])}
+        connector = MODELS.build({**config, **shapes})
+        chain.append(connector)
+        with torch.no_grad():
+            source = connector(source, like=target)
+    return chain, source
