@@ -28,8 +28,8 @@ def read_config(path: str | Path) -> Config:
     if '::' not in text:
         if not Path(text).is_file():
             raise FileNotFoundError(
-                f"There is no config file '{path}'. Give a path, or 'mmdet::faster_rcnn/"
-                "faster-rcnn_r50_fpn_1x_coco.py' for one of an installed package."
+                f"There is no config file '{path}'. Give a path; or, for one that an "
+                "installed package brings, 'mmdet::retinanet/retinanet_r50_….py'."
             )
         return Config.fromfile(text)
     package, _, name = text.partition('::')
@@ -51,8 +51,8 @@ def read_config(path: str | Path) -> Config:
 def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
     """Return a model's config as one dict that stands on its own.
 
-    A file's default scope and its top-level data preprocessor (as in mmpretrain) go into
-    the dict.
+    A file's default scope and its top-level data preprocessor (as in mmpretrain) go
+    into the dict.
     """
     if isinstance(model, Mapping):
         return copy.deepcopy(dict(model))
@@ -73,9 +73,9 @@ def build_model(model: str | Path | ModelConfig | nn.Module, what: str) -> nn.Mo
         return model
     config = model_config(model)
     if str(config.get('type', '')).startswith('mmkd.') and 'student' in config:
+        name = model if isinstance(model, (str, Path)) else config['type']
         raise ValueError(
-            f"The {what} '{model if isinstance(model, (str, Path)) else config['type']}' "
-            'is itself a distillation config: give its student.'
+            f"The {what} '{name}' is itself a distillation config: give its student."
         )
     try:
         built: nn.Module = ROOT_MODELS.build(config)
@@ -105,8 +105,8 @@ def _importable(package: str) -> bool:
 class Frozen:
     """Holds a model outside the module tree of its owner.
 
-    So it is in no ``parameters()``, ``state_dict()``, optimizer, DDP bucket or EMA copy,
-    and ``train()`` does not reach it. Copies of the owner share it.
+    So it is in no ``parameters()``, ``state_dict()``, optimizer, DDP bucket or EMA
+    copy, and ``train()`` does not reach it. Copies of the owner share it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -117,7 +117,7 @@ class Frozen:
 
     def apply(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Follow the owner to another device or dtype."""
-        self.model._apply(function)
+        self.model._apply(function)  # type: ignore[no-untyped-call]
 
 
 def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> Any:
@@ -131,8 +131,8 @@ def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> An
             if adapter.package == package:
                 return adapter()
     raise ValueError(
-        f'{type(student).__name__} is not a model of mmpretrain, mmdet, mmseg or mmengine:'
-        " give the adapter, as in task=dict(type='mmkd.Task')."
+        f'{type(student).__name__} is no model of mmpretrain, mmdet, mmseg or mmengine.'
+        " Give the adapter, as in task=dict(type='mmkd.Task')."
     )
 
 

@@ -1,10 +1,10 @@
 """Reading checkpoint files, which are untrusted input, and loading a model strictly.
 
-A ``.pth`` file is a pickle, and a pickle can run code. ``torch.load(weights_only=True)``
+A ``.pth`` file is a pickle, and a pickle can run code. torch's ``weights_only=True``
 refuses the checkpoints that mmengine itself writes (they hold log buffers), so files
-are read here with an unpickler that knows tensors, containers, numbers, NumPy arrays and
-mmengine's log buffer. Any other class becomes an inert placeholder: none of its code is
-imported or run. ``MMKD_TRUST_CHECKPOINTS=1`` switches this off.
+are read here with an unpickler that knows tensors, containers, numbers, NumPy arrays
+and mmengine's log buffer. Any other class becomes an inert placeholder: none of its
+code is imported or run. ``MMKD_TRUST_CHECKPOINTS=1`` switches this off.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def _safe_pickle(foreign: set[str]) -> Any:
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
+            """Return what the file names if that is harmless, else Inert."""
+            """Return what the file names if it is harmless, else Inert."""
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)
             if module == 'torch' and isinstance(
@@ -115,8 +117,8 @@ def read_checkpoint(
         )
     except Exception as error:  # a broken pickle can raise nearly anything
         raise RuntimeError(
-            f"'{path}' cannot be read as a checkpoint: {type(error).__name__}: {error}. "
-            'Is the file complete, and is it a torch checkpoint?'
+            f"'{path}' cannot be read as a checkpoint. Is the file complete, and is it "
+            f'one of torch? ({type(error).__name__}: {error})'
         ) from error
     return content, foreign
 
@@ -128,7 +130,8 @@ def download(url: str) -> Path:
             f"'{url}': a checkpoint is a file or an http(s) address. Download it and "
             'give the path.'
         )
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    hub: str = torch.hub.get_dir()  # type: ignore[no-untyped-call]
+    folder = Path(hub) / 'checkpoints'
     file = folder / Path(urlparse(url).path).name
     error: Exception | None = None
     if is_main_process() and not file.is_file():
@@ -232,7 +235,7 @@ def load_weights(
         mismatched = []
     except RuntimeError:  # shapes; the model's own hooks may have mended some already
         mismatched = [
-            f'{key} {tuple(weights[key].shape)} in the file, {tuple(own[key].shape)} here'
+            f'{key} (file {tuple(weights[key].shape)}, here {tuple(own[key].shape)})'
             for key in weights
             if key in own and weights[key].shape != own[key].shape
         ]
@@ -265,7 +268,7 @@ def load_weights(
 
 
 def fitting(model: nn.Module, weights: StateDict) -> StateDict:
-    """The part of ``weights`` that has a place of the same name and shape in ``model``."""
+    """The part of ``weights`` that has its place in ``model``, by name and shape."""
     own = model.state_dict()
     return {
         key: value
@@ -282,9 +285,9 @@ def check_share(
     if weights and len(found) < min_match * len(weights):
         strange = [key for key in weights if key not in found][:4]
         raise RuntimeError(
-            f'Only {len(found)} of the {len(weights)} tensors of {what} fit the student '
-            f'(not, for instance: {", ".join(strange)}). Is it the checkpoint of another '
-            'model? Allow less with student_min_match.'
+            f'Only {len(found)} of the {len(weights)} tensors of {what} fit the '
+            f'student (not, for instance: {", ".join(strange)}). Is it the checkpoint '
+            'of another model? Allow less with student_min_match.'
         )
     return found
 

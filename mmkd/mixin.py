@@ -75,7 +75,7 @@ def register(config: Config) -> None:
 
 
 def methods_folder() -> Path:
-    """Where the methods' fragments are: in the checkout, or in the installed package."""
+    """Where the methods' fragments are: in the checkout or the installed package."""
     for root in (_HERE.parent, _HERE / '.mim'):
         folder = root / 'configs' / '_base_' / 'methods'
         if folder.is_dir():

@@ -38,7 +38,7 @@ class Tap(NamedTuple):
     side: str
     argument: int | str
     call: int | str | None
-    index: tuple[Any, ...]
+    part: tuple[Any, ...]
 
 
 @cache
@@ -103,7 +103,7 @@ class _Wrapper:
             self._keep('output', output)
         return output
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator,unused-ignore]
+    @torch.compiler.disable  # type: ignore
     def _keep(self, side: str, value: Any) -> None:
         if self.clone:
             value = _map_tensors(value, torch.clone)
@@ -219,8 +219,8 @@ def _pick(value: Any, tap: Tap, path: str) -> Any:
                 value = kwargs[tap.argument]
             else:
                 value = [*args, *kwargs.values()][tap.argument]
-        for index in tap.index:
-            value = value[index]
+        for key in tap.part:
+            value = value[key]
     except (IndexError, KeyError, TypeError) as error:
         raise RuntimeError(
             f"'{path}': no such part in what '{tap.module}' "

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class Renormalize(nn.Module):
     """Undo one data preprocessor's normalisation and apply another's.
 
-    Idle where both are the same, or where the teacher brought no preprocessor of its own.
+    Idle where both are the same, or where the teacher brought no preprocessor of its
+    own.
 
     Args:
         student: The data preprocessor whose output comes in.
@@ -22,19 +23,23 @@ class Renormalize(nn.Module):
         super().__init__()
         old, new = _statistics(student), _statistics(teacher)
         self.idle = new is None or old == new
-        if self.idle:
+        if new is None or old == new:
             return
         if old is None:
             raise ValueError(
-                'Teacher and student expect different images, but the normalisation of '
-                f"the student's {type(student).__name__} is not known. Give the teacher's "
-                'config the same data_preprocessor.'
+                'Teacher and student expect different images, but how the '
+                f"student's {type(student).__name__} normalises is not known. Give the "
+                "teacher's config the same data_preprocessor."
             )
-        if old[:2] and new and len(old[0]) != len(new[0]):
+        if len(old[0]) != len(new[0]):
             raise ValueError(
-                f'The student sees {len(old[0])} channels and the teacher {len(new[0])}: '
-                'normalisation cannot be translated.'
+                f'The student sees {len(old[0])} channels and the teacher '
+                f'{len(new[0])}: normalisation cannot be translated.'
             )
+        self.m0: Tensor
+        self.s0: Tensor
+        self.m1: Tensor
+        self.s1: Tensor
         self.flip = old[2] != new[2]
         self.text = f'mean {new[0]}, std {new[1]}, {"RGB" if new[2] else "BGR"}'
         means, stds = (list(x[::-1]) if self.flip else list(x) for x in old[:2])
@@ -47,7 +52,7 @@ class Renormalize(nn.Module):
         if self.idle:
             return inputs
         x = inputs.flip(1) if self.flip else inputs
-        x = (x * self.s0 + self.m0 - self.m1) / self.s1
+        x = torch.addcmul(self.m0 - self.m1, x, self.s0).div_(self.s1)
         for image, sample in zip(x, data_samples or []):
             height, width = sample.metainfo.get('img_shape', x.shape[-2:])[:2]
             image[:, height:] = 0

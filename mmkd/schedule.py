@@ -5,8 +5,8 @@ A term's config carries its schedule, a list of pieces whose factors multiply::
     schedule=[dict(kind='linear', by='iter', end=1000),          # warm up from 0 to 1
               dict(kind='stop', by='epoch', begin=90)]           # nothing from epoch 90
 
-The progress comes from mmengine's MessageHub, where its own RuntimeInfoHook writes it at
-every iteration. Nothing is counted here, so a resumed run goes on exactly.
+The progress comes from mmengine's MessageHub, where its own RuntimeInfoHook writes it
+at every iteration. Nothing is counted here, so a resumed run goes on exactly.
 
 =========  =============================================================================
 kind       factor at time t (iterations or epochs, counted from 0)
@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from mmengine.logging import MessageHub
 
-_SHAPES = {
+_SHAPES: dict[str, Callable[[float], float]] = {
     'linear': lambda p: p,
     'cosine': lambda p: (1 - math.cos(math.pi * p)) / 2,
     'sigmoid': lambda p: math.exp(-5 * (1 - p) ** 2),
@@ -75,7 +76,8 @@ class Piece:
         if self.kind == 'stop':
             return float(time < self.begin)
         if self.kind == 'step':
-            return self.gamma ** bisect.bisect_right(sorted(self.milestones), time)
+            reached = bisect.bisect_right(sorted(self.milestones), time)
+            return math.pow(self.gamma, reached)
         end = length if self.end is None else self.end
         if self.kind == 'constant':
             return self.factor if self.begin <= time < end else 1.0
@@ -112,8 +114,8 @@ def current_factor(pieces: tuple[Piece, ...]) -> float:
         last = max(piece.begin, piece.end or 0, *piece.milestones, 0)
         if piece.by == 'epoch' and length == 1 and last > 1:
             raise ValueError(
-                f'A schedule counts epochs up to {last}, but this run is one epoch long, '
-                "as iteration-based runs are: use by='iter'."
+                f'A schedule counts epochs up to {last}, but this run is one epoch '
+                "long, as iteration-based runs are: use by='iter'."
             )
         product *= piece.at(time, length)
     return product

@@ -36,7 +36,7 @@ class Term(nn.Module):
         clone: Keep a copy of what is tapped, because the network overwrites it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         name: str,
         loss: Config,
@@ -93,8 +93,9 @@ class Term(nn.Module):
         teachers = [level for path in self.teacher_paths for level in teacher[path]]
         if len(students) != len(teachers):
             raise ValueError(
-                f'{self.name}: the student gives {len(students)} levels and the teacher '
-                f'{len(teachers)}:\n  student {self.student_paths}: {_shapes(students)}'
+                f'{self.name}: the student gives {len(students)} levels and the '
+                f'teacher {len(teachers)}:'
+                f'\n  student {self.student_paths}: {_shapes(students)}'
                 f'\n  teacher {self.teacher_paths}: {_shapes(teachers)}\n'
                 "Choose the ones that belong together, as in 'neck[:4]'."
             )
@@ -133,14 +134,14 @@ class Term(nn.Module):
             return
         names = f'\n  student {self.student_paths}: {tuple(student.shape)}'
         names += f'\n  teacher {self.teacher_paths}: {tuple(teacher.shape)}\n'
-        if getattr(self.loss, 'on_classes', False) and student.ndim == teacher.ndim:
-            if student.shape[1] != teacher.shape[1]:
-                raise ValueError(
-                    f'{self.name}: the student tells {student.shape[1]} classes apart '
-                    f'and the teacher {teacher.shape[1]}:{names}'
-                    f'{type(self.loss).__name__} compares class by class. Take a teacher '
-                    'trained on the same classes, or distil features instead.'
-                )
+        classes = [x.shape[1] if x.ndim > 1 else 1 for x in (student, teacher)]
+        if getattr(self.loss, 'on_classes', False) and classes[0] != classes[1]:
+            raise ValueError(
+                f'{self.name}: the student tells {classes[0]} classes apart and the '
+                f'teacher {classes[1]}:{names}{type(self.loss).__name__} compares '
+                'class by class. Take a teacher trained on the same classes, or '
+                'distil features instead.'
+            )
         raise ValueError(
             f'{self.name}: shapes differ at level {level}:{names}'
             "connector=dict(type='mmkd.Align') brings the student's feature into the "
@@ -149,13 +150,13 @@ class Term(nn.Module):
 
 
 def build_terms(configs: Config, sources: Sequence[str]) -> nn.ModuleDict:
-    """Build all terms, one for each (term, teacher) where there are several teachers."""
+    """Build all terms; where there are several teachers, one for each of them."""
     terms = nn.ModuleDict()
     for key, config in configs.items():
         if 'loss' not in key:
             raise ValueError(
-                f"terms.{key}: the name must contain 'loss', since mmengine adds up what "
-                f"is called so; call it 'loss_{key}'."
+                f"terms.{key}: the name must contain 'loss', since mmengine adds up "
+                f"what is called so; call it 'loss_{key}'."
             )
         if '.' in key:
             raise ValueError(f"terms.{key}: a name has no '.'")
@@ -163,7 +164,7 @@ def build_terms(configs: Config, sources: Sequence[str]) -> nn.ModuleDict:
         source = config.get('source')
         if source is not None and source not in sources:
             raise ValueError(
-                f"terms.{key}: there is no teacher '{source}'; there are {list(sources)}"
+                f"terms.{key}: there is no teacher '{source}', only {list(sources)}"
             )
         for teacher in [source] if source else sources:
             name = f'{key}_{teacher}' if len(sources) > 1 and not source else key

@@ -16,7 +16,8 @@ class Align(nn.Module):
 
     Channels by a learned 1x1 convolution (none if they agree), space by bilinear
     interpolation upwards and average pooling downwards, tokens (N, L, C) to a map
-    (N, C, H, W) with H*W = L and back. One class token in front (L = H*W + 1) is dropped.
+    (N, C, H, W) with H*W = L and back. One class token in front (L = H*W + 1) is left
+    out.
 
     Args:
         source: Shape of what comes in, without the batch; given by the term.
@@ -78,11 +79,12 @@ def as_map(feature: Tensor, like: Tensor) -> Tensor:
     if feature.ndim == 2:
         return feature[:, :, None, None]
     height, width = _grid(feature.shape[1], like)
-    return feature[:, -height * width :].mT.unflatten(2, (height, width))
+    tokens = feature[:, -height * width :]
+    return tokens.mT.reshape(*feature.shape[::2], height, width)
 
 
 def as_tokens(x: Tensor, like: Tensor) -> Tensor:
-    """A map (N, C, H, W) as tokens (N, L, C); a class token of ``like`` gets the mean."""
+    """A map as tokens (N, L, C); a class token that ``like`` has gets their mean."""
     height, width = _grid(like.shape[1], like)
     tokens = resize(x, (height, width)).flatten(2).mT
     extra = like.shape[1] - height * width
@@ -111,4 +113,5 @@ def resize(x: Tensor, size: Shape) -> Tensor:
         return x
     if x.shape[-2] >= height and x.shape[-1] >= width:
         return F.adaptive_avg_pool2d(x, (height, width))
-    return F.interpolate(x, (height, width), mode='bilinear', align_corners=False)
+    up: Tensor = F.interpolate(x, (height, width), mode='bilinear', align_corners=False)
+    return up

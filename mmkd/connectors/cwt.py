@@ -12,7 +12,7 @@ from mmkd.registry import MODELS
 
 @MODELS.register_module()
 class CWT(nn.Module):
-    """A learned nonlinear map along the channels: 1x1 convolution, ReLU, 1x1 convolution.
+    """A learned nonlinear map along the channels: 1x1 conv, ReLU, 1x1 conv.
 
     It stands behind the student's feature; the loss is ``MSE(reduction='batch')``.
 

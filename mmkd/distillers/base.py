@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.model import BaseModel
@@ -23,33 +23,40 @@ from mmkd.term import Term, build_terms
 
 Losses = dict[str, Tensor]
 Recorders = dict[str, Recorder]
+Step = TypeVar('Step', bound=Callable[..., Any])
 StudentStep = Callable[[], tuple[Losses, Recorder]]
+
+
+def _uncompiled(function: Step) -> Step:
+    """Leave a function out of ``torch.compile``; what it calls is compiled."""
+    disabled: Step = torch.compiler.disable(function, recursive=False)  # type: ignore
+    return disabled
 
 
 class BaseDistiller(BaseModel):  # type: ignore[misc]
     """What both distillers share; a subclass writes :meth:`teach`.
 
-    Training gives the student's own losses and, for every term, its weighted value under
-    the term's name and its unweighted value under ``raw_…``. ``predict`` and ``tensor``
-    are the student's, untouched.
+    Training gives the student's own losses and, for every term, its weighted value
+    under the term's name and its unweighted value under ``raw_…``. ``predict`` and
+    ``tensor`` are the student's, untouched.
 
     Args:
         student: Its config: a dict, a config file, or 'mmdet::…'.
         terms: Name -> config of a :class:`mmkd.term.Term`.
         sources: Names of the teachers.
-        student_ckpt: Weights that the student starts from; a file or an address. They may
-            lack some of its tensors, see ``student_min_match``.
+        student_ckpt: Weights that the student starts from; a file or an address. They
+            may lack some of its tensors, see ``student_min_match``.
         student_min_match: The least share of the tensors *in such a file* (or in
             ``load_from``) that must fit the student.
-        trust_checkpoints: Unpickle whole files, code included. None asks the environment
-            variable MMKD_TRUST_CHECKPOINTS.
+        trust_checkpoints: Unpickle whole files, code included. None asks the
+            environment variable MMKD_TRUST_CHECKPOINTS.
         data_preprocessor: What the Runner hands over; the student's, if it has none.
         task: Config of the task adapter; None finds it by the student's package.
         input_size: Height and width of the images with which shapes are looked up at
             build time. None: the backbone's ``img_size``, or 64.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         student: str | ModelConfig | nn.Module,
         terms: Mapping[str, Any],
@@ -92,8 +99,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             inputs: Images as the student sees them.
             data_samples: The batch's samples.
             terms: The terms that count in this step.
-            student_step: Runs the student (once, however often it is called) and returns
-                its losses and its recorder.
+            student_step: Runs the student (once, however often it is called) and
+                returns its losses and its recorder.
 
         Returns:
             For each source what it did, and losses of the source's own.
@@ -112,12 +119,12 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         data_samples: list[Any] | None = None,
         mode: str = 'tensor',
     ) -> Any:
-        """As any mmengine model: 'loss' distils; 'tensor' and 'predict' are the student's."""
+        """Distil in mode 'loss'; 'tensor' and 'predict' are the student's own."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
-    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator,unused-ignore]
+    @_uncompiled
     def loss(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Losses:
         """The student's losses and every term, raw and weighted."""
         terms = [term for term in self.terms.values() if term.update_weight() != 0]
@@ -133,7 +140,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         values: Losses = {}
         for name, term in self.terms.items():
             if term in terms:
-                raw = term(student, sources[term.source], targets)
+                raw = term(student, sources[str(term.source)], targets)
                 values[name], values[term.raw_name] = raw * term.weight, raw.detach()
             else:
                 values[name] = inputs.new_zeros(()) + term.idle()
@@ -170,7 +177,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             student, sources = self.rehearse(terms)
         with own_randomness():
             for term in terms:
-                term.build_connectors(student, sources[term.source])
+                term.build_connectors(student, sources[str(term.source)])
 
     def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
         """One small step; returns what the student and the sources did."""
@@ -200,9 +207,9 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     def _find_overwritten(
         self, terms: list[Term], student: Recorder, sources: Recorders
     ) -> bool:
-        """Mark terms whose taps are overwritten in place (an in-place ReLU): they copy."""
+        """Mark terms whose taps are overwritten (by an in-place ReLU): they copy."""
         for term in terms:
-            teacher = sources[term.source]
+            teacher = sources[str(term.source)]
             term.clone = (
                 term.clone
                 or any(student.overwritten(path) for path in term.student_paths)

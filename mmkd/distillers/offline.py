@@ -24,8 +24,9 @@ RANDOM = 'random'
 class Distiller(BaseDistiller):
     """A student that learns from frozen teachers.
 
-    A teacher stays in eval mode, gets no gradients, is in no optimizer, checkpoint or EMA
-    copy, and runs only while a term with a weight needs it, only as deep as is tapped.
+    A teacher stays in eval mode, gets no gradients, is in no optimizer, checkpoint or
+    EMA copy, and runs only while a term with a weight needs it, only as deep as is
+    tapped.
 
     Args:
         student: The student's config: a dict, a config file, or 'mmdet::…'.
@@ -34,8 +35,8 @@ class Distiller(BaseDistiller):
             untrained teacher is meant (in tests).
         terms: Name -> config of a :class:`mmkd.term.Term`.
         teachers: Instead of ``teacher``, several: name -> dict(model=…, ckpt=…,
-            weight=1.0, min_match=1.0). Every term without a ``source`` is applied to each,
-            times the teacher's weight.
+            weight=1.0, min_match=1.0). Every term without a ``source`` is applied to
+            each, times the teacher's weight.
         teacher_min_match: The least share of the teacher's tensors that its checkpoint
             must hold.
         inherit: Parts of the (first) teacher whose weights the student starts from:
@@ -80,8 +81,9 @@ class Distiller(BaseDistiller):
     ) -> None:
         if ckpt is None and not isinstance(model, nn.Module):
             raise ValueError(
-                f'The {name} has no checkpoint, and an untrained one teaches noise. Set '
-                "teacher_ckpt to a file or an address (or to 'random', if it is meant)."
+                f'The {name} has no checkpoint, and an untrained one teaches noise. '
+                'Set teacher_ckpt to a file or an address '
+                "(or to 'random', if that is meant)."
             )
         with own_randomness():
             built = build_model(model, name)
@@ -151,7 +153,7 @@ def _check_inherit(student: nn.Module, teacher: nn.Module, parts: list[str]) -> 
                 raise ValueError(f"inherit: the {name} has no '{part}'.") from None
             sides[name] = {key: tuple(value.shape) for key, value in state.items()}
         if sides['student'] != sides['teacher']:
-            odd = set(sides['student'].items()) ^ set(sides['teacher'].items())
+            odd = sorted(set(sides['student'].items()) ^ set(sides['teacher'].items()))
             raise ValueError(
-                f"inherit: '{part}' differs between student and teacher: {sorted(odd)[:4]}"
+                f"inherit: '{part}' differs between student and teacher: {odd[:4]}"
             )

@@ -21,10 +21,10 @@ class SelfDistiller(BaseDistiller):
     """A student and a self-teacher that is trained with it, on the student's features.
 
     The self-teacher is called with the recorded levels as one tuple. What it returns is
-    trained with the task's own loss: logits for classification and segmentation, features
-    in place of the neck's for detection. Gradients of that loss reach the student through
-    its features; the terms' do not reach the teacher. It is saved with the distiller, and
-    not exported.
+    trained with the task's own loss: logits for classification and segmentation,
+    features in place of the neck's for detection. Gradients of that loss reach the
+    student through its features; the terms' do not reach the teacher. It is saved with
+    the distiller, and not exported.
 
     Args:
         student: The student's config: a dict, a config file, or 'mmdet::…'.

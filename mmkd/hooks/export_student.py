@@ -20,10 +20,11 @@ PREFIX = 'student.'
 
 @HOOKS.register_module()
 class ExportStudent(Hook):  # type: ignore[misc]
-    """Write ``student_last.pth`` and ``student_best_….pth`` whenever a checkpoint is saved.
+    """Write ``student_last.pth`` and ``student_best_….pth`` at every save.
 
     They load with ``strict=True`` into the plain student's config. Where there are EMA
-    weights, mmengine saves those as the checkpoint's weights, so they are what is exported.
+    weights, mmengine saves those as the checkpoint's weights, so they are what is
+    exported.
     """
 
     priority = 'LOWEST'  # after mmengine's CheckpointHook
@@ -31,7 +32,7 @@ class ExportStudent(Hook):  # type: ignore[misc]
     def __init__(self) -> None:
         self.done: dict[str, str] = {}
 
-    @master_only  # type: ignore[untyped-decorator,unused-ignore]
+    @master_only  # type: ignore
     def _export(self, runner: Runner) -> None:
         info = runner.message_hub.runtime_info
         saves = [
@@ -80,8 +81,8 @@ def student_checkpoint(content: Any, where: str | Path) -> dict[str, Any]:
     }
     if not student:
         raise ValueError(
-            f"'{where}' holds no 'student.…' weights: it is not a distiller's checkpoint"
-            ' (or the student was exported from it already).'
+            f"'{where}' holds no 'student.…' weights: it is not a distiller's "
+            'checkpoint (or it is an exported student already).'
         )
     meta = content.get('meta', {})
     kept = {key: meta[key] for key in ('dataset_meta', 'epoch', 'iter') if key in meta}

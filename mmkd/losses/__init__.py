@@ -1,4 +1,4 @@
-"""Losses: one paper, one file, ``forward(student, teacher, targets=None) -> scalar``."""
+"""Losses: one paper, one file; ``forward(student, teacher, targets=None)``."""
 
 from mmkd.losses.cwd import CWD
 from mmkd.losses.kd import KD

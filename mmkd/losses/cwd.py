@@ -1,4 +1,4 @@
-"""CWD: Channel-wise Knowledge Distillation for Dense Prediction (ICCV'21, 2011.13256)."""
+"""CWD: Channel-wise Knowledge Distillation for Dense Prediction (2011.13256)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class CWD(nn.Module):
         \phi(x)_i = \mathrm{softmax}_{i \in HW}(x_i / \tau)
 
     Averaged over images and channels. Weights for this reduction, from the authors' and
-    mmrazor's code: Cityscapes logits 3 at tau 4 (authors) or 5 at tau 1; FPN levels 10 at
-    tau 1 (mmrazor).
+    mmrazor's code: Cityscapes logits 3 at tau 4 (authors) or 5 at tau 1; FPN levels 10
+    at tau 1 (mmrazor).
 
     Args:
         tau: Temperature.

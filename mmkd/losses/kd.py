@@ -18,9 +18,9 @@ class KD(nn.Module):
         \quad p = \mathrm{softmax}_k(z / \tau)
 
     Summed over classes, averaged over the M other positions: images for (N, K), pixels
-    for (N, K, H, W), where pixels that ``targets.seg_map`` marks as ignored are left out.
-    The paper gives no weight per task; CIFAR-100 practice is tau 4 with 0.9 of it and 0.1
-    of cross-entropy, ImageNet practice tau 1 with halves.
+    for (N, K, H, W), where pixels that ``targets.seg_map`` marks as ignored are left
+    out. The paper gives no weight per task; CIFAR-100 practice is tau 4 with 0.9 of it
+    and 0.1 of cross-entropy, ImageNet practice tau 1 with halves.
 
     Args:
         tau: Temperature.
@@ -57,11 +57,12 @@ class KD(nn.Module):
             values = (cross - entropy).sum(1) * self.tau**2
         else:
             values = kl_divergence(student, teacher, self.tau, dim=1)
-        seg_map = targets.seg_map if self.ignore and targets is not None else None
-        if student.ndim != 4 or seg_map is None:
+        seg_map = targets.seg_map if self.ignore and targets else None
+        if student.ndim != 4 or targets is None or seg_map is None:
             return values.sum() / max(1, values.numel())  # a batch may have no RoI
         small = F.interpolate(
             seg_map[:, None].float(), values.shape[1:], mode='nearest'
         )
         valid = small[:, 0] != targets.ignore_index
-        return (values * valid).sum() / valid.sum().clamp(min=1)
+        mean: Tensor = (values * valid).sum() / valid.sum().clamp(min=1)
+        return mean

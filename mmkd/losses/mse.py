@@ -18,8 +18,8 @@ class MSE(nn.Module):
     RepDistiller uses weight 100 with it on CIFAR-100).
 
     ``reduction='batch'``: :math:`\frac{1}{N} \sum (s - t)^2`, summed over channels and
-    positions (CWT, MGD; see ``configs/cwt`` for weights per task). It is C*H*W times the
-    mean.
+    positions (CWT, MGD; see ``configs/cwt`` for weights per task). It is C*H*W times
+    the mean.
 
     Args:
         reduction: 'mean' or 'batch'.

@@ -1,4 +1,4 @@
-"""Tasks: one thin adapter each; the only files that import mmpretrain, mmdet or mmseg."""
+"""Tasks: one thin adapter each, the only place that imports the mm packages."""
 
 from mmkd.tasks.base import Task
 from mmkd.tasks.cls import ClassificationTask

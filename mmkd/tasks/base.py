@@ -17,7 +17,7 @@ Samples = list[Any]
 
 @TASK_UTILS.register_module()
 class Task:
-    """What any ``BaseModel`` offers; an adapter overrides what its package does better."""
+    """What any ``BaseModel`` offers; an adapter does better for its package."""
 
     package = 'mmengine'
 

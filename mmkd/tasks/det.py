@@ -26,8 +26,9 @@ _ROI = {
 class DetectionTask(Task):
     """One- and two-stage detectors, with and without masks.
 
-    RoI heads of the teacher are run on the regions that the student sampled, so that both
-    judge the same boxes: no proposals, label assignment or NMS of the teacher's own.
+    RoI heads of the teacher are run on the regions that the student sampled, so that
+    both judge the same boxes: no proposals, label assignment or NMS of the teacher's
+    own.
     """
 
     package = 'mmdet'
@@ -56,9 +57,9 @@ class DetectionTask(Task):
                 found = getattr(roi_head, extractor.rpartition('.')[2], None)
                 if found is None:
                     raise ValueError(
-                        f"A term taps the teacher's {kind} RoI head, which is run on the "
-                        f'regions of the student; but {type(student).__name__} has no '
-                        f"'{extractor}'."
+                        f"A term taps the teacher's {kind} RoI head, which is run on "
+                        f'the regions of the student; but {type(student).__name__} '
+                        f"has no '{extractor}'."
                     )
                 count = len(found) if isinstance(found, nn.ModuleList) else None
                 names = [f'.{i}' for i in range(count)] if count else ['']
