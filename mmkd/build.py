@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from torch import nn
@@ -71,7 +71,7 @@ def build_model(model: str | Path | ModelConfig | nn.Module, what: str) -> nn.Mo
     """Build a model from its config (or take one that is built)."""
     if isinstance(model, nn.Module):
         return model
-    config = model_config(model)
+    config = ConfigDict(model_config(model))  # mmdet reads train_cfg.rpn
     if str(config.get('type', '')).startswith('mmkd.') and 'student' in config:
         name = model if isinstance(model, (str, Path)) else config['type']
         raise ValueError(

@@ -50,6 +50,7 @@ class Inert:
         pass
 
     def __call__(self, *_: Any, **__: Any) -> Inert:
+        """Stand for the result of a call as well."""
         return Inert()
 
     def __setstate__(self, _: Any) -> None:
@@ -72,7 +73,6 @@ def _safe_pickle(foreign: set[str]) -> Any:
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            """Return what the file names if that is harmless, else Inert."""
             """Return what the file names if it is harmless, else Inert."""
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)

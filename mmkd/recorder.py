@@ -112,10 +112,14 @@ class _Wrapper:
         self.calls[side].append((value, versions))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return MethodType(type(self.module).forward, copy.deepcopy(self.module, memo))
+        return _own_forward(copy.deepcopy(self.module, memo))
 
     def __reduce__(self) -> Any:
-        return MethodType, (type(self.module).forward, self.module)
+        return _own_forward, (self.module,)
+
+
+def _own_forward(module: nn.Module) -> MethodType:
+    return MethodType(type(module).forward, module)
 
 
 class Recorder:

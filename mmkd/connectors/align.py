@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,15 +56,14 @@ class Align(nn.Module):
 
     def forward(self, feature: Tensor, like: Tensor) -> Tensor:
         """Bring ``feature`` into the form, the width and the size of ``like``."""
-        shrink = self.space == 'auto' and like.ndim == 4
         x = as_map(feature, like)
-        if shrink and x.shape[-2] * x.shape[-1] > like.shape[-2] * like.shape[-1]:
-            x = self.project(resize(x, like.shape[-2:]))  # fewer positions to project
+        size = x.shape[-2:] if self.space == 'keep' else _size(like)
+        if size[0] * size[1] < x.shape[-2] * x.shape[-1]:
+            x = self.project(resize(x, size))  # fewer positions to project
         else:
-            x = self.project(x)
-            x = resize(x, like.shape[-2:]) if shrink else x
+            x = resize(self.project(x), size)
         if like.ndim == 3:
-            return as_tokens(x, like) if self.space == 'auto' else x.flatten(2).mT
+            return as_tokens(x, like.shape[1])
         return x.flatten(1) if like.ndim == 2 else x
 
 
@@ -83,15 +83,19 @@ def as_map(feature: Tensor, like: Tensor) -> Tensor:
     return tokens.mT.reshape(*feature.shape[::2], height, width)
 
 
-def as_tokens(x: Tensor, like: Tensor) -> Tensor:
-    """A map as tokens (N, L, C); a class token that ``like`` has gets their mean."""
-    height, width = _grid(like.shape[1], like)
-    tokens = resize(x, (height, width)).flatten(2).mT
-    extra = like.shape[1] - height * width
-    if extra:
-        tokens = F.pad(tokens, (0, 0, extra, 0))
-        tokens[:, :extra] = tokens[:, extra:].mean(1, keepdim=True)
+def as_tokens(x: Tensor, length: int) -> Tensor:
+    """A map as tokens (N, L, C); a class token, where one is wanted, gets their mean."""
+    tokens = x.flatten(2).mT
+    if length == tokens.shape[1] + 1:
+        tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], 1)
     return tokens
+
+
+def _size(like: Tensor) -> tuple[int, int]:
+    """Height and width of a map, of the grid of tokens, or of a vector's one position."""
+    if like.ndim == 3:
+        return _grid(like.shape[1], like)
+    return (like.shape[2], like.shape[3]) if like.ndim == 4 else (1, 1)
 
 
 def _grid(length: int, like: Tensor) -> tuple[int, int]:

@@ -1,0 +1,25 @@
+"""Every test starts from the same seed and leaves no global state behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+import mmkd  # noqa: F401  (registers everything)
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def clean_state() -> Iterator[None]:
+    """One thread, one seed, and a message hub that belongs to the test."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    MessageHub.get_instance(f'test_{id(object())}')
+    yield
+    MessageHub._instance_dict.clear()

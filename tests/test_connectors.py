@@ -1,0 +1,158 @@
+"""Connectors: the shapes they promise, and CWT's properties."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmkd.connectors import CWT, Align
+from mmkd.losses import MSE
+
+SHAPES = [
+    ((4, 8, 8), (4, 8, 8)),
+    ((4, 8, 8), (6, 8, 8)),
+    ((4, 8, 8), (6, 16, 16)),
+    ((4, 16, 16), (6, 8, 8)),
+    ((4, 13, 7), (6, 25, 14)),  # odd sizes, as in multi-scale training
+    ((4, 16, 4), (6, 8, 8)),  # larger one way, smaller the other
+    ((16, 4), (6, 4, 4)),  # tokens to map
+    ((17, 4), (6, 8, 8)),  # with a class token
+    ((4, 8, 8), (16, 6)),  # map to tokens
+    ((4, 8, 8), (17, 6)),
+    ((16, 4), (64, 6)),  # tokens to tokens
+    ((32, 4), (6, 8, 16)),  # not square: in the proportions of the other side
+    ((4,), (6,)),
+    ((4,), (6, 4, 4)),
+    ((4, 8, 8), (6,)),
+]
+
+
+@pytest.mark.parametrize(('source', 'target'), SHAPES)
+def test_align_gives_the_target_shape(source: tuple[int, ...], target: tuple[int, ...]):
+    like = torch.randn(2, *target)
+    connector = Align(source, target)
+    result = connector(torch.randn(2, *source, requires_grad=True), like=like)
+    assert result.shape == like.shape
+    result.sum().backward()
+
+
+def test_align_does_nothing_where_shapes_agree():
+    x = torch.randn(2, 4, 5, 5)
+    connector = Align((4, 5, 5), (4, 5, 5))
+    assert torch.equal(connector(x, like=x), x) and not list(connector.parameters())
+
+
+def test_align_finds_another_size_than_at_build_time():
+    connector = Align((4, 8, 8), (6, 16, 16))
+    x, like = torch.randn(1, 4, 13, 9), torch.randn(1, 6, 26, 17)
+    assert connector(x, like=like).shape == like.shape
+
+
+def test_align_pools_and_interpolates():
+    """Down: averages of blocks. Up: bilinear. Tokens: row by row."""
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    down = Align((1, 4, 4), (1, 2, 2))(x, like=torch.zeros(1, 1, 2, 2))
+    assert down.flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    tokens = Align((1, 4, 4), (16, 1))(x, like=torch.zeros(1, 16, 1))
+    assert tokens.flatten().tolist() == x.flatten().tolist()
+    back = Align((16, 1), (1, 4, 4))(tokens, like=x)
+    assert torch.equal(back, x)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'kinds'),
+    [
+        (dict(), [nn.Conv2d]),
+        (dict(norm=True), [nn.Conv2d, nn.BatchNorm2d]),
+        (dict(norm=True, relu=True), [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]),
+    ],
+)
+def test_align_layers(settings: dict[str, bool], kinds: list[type]):
+    layers = Align((4, 8, 8), (6, 8, 8), **settings).project
+    assert [type(layer) for layer in layers] == kinds
+
+
+def test_align_always():
+    assert list(Align((4, 8, 8), (4, 8, 8), always=True).parameters())
+    assert Align((4, 8, 8), (6, 8, 8), bias=False).project[0].bias is None
+
+
+def test_align_names_the_grid_that_is_impossible():
+    connector = Align((7, 4), (4, 4, 4))
+    with pytest.raises(ValueError, match='7 tokens'):
+        connector(torch.randn(1, 7, 4), like=torch.randn(1, 4, 4, 4))
+    with pytest.raises(ValueError, match='auto or keep'):
+        Align((4, 8, 8), (4, 8, 8), space='crop')
+
+
+def cwt(inside: int = 4, outside: int = 6, **settings) -> CWT:
+    return CWT((inside, 8, 8), (outside, 8, 8), **settings)
+
+
+def test_cwt_commutes_with_permuting_positions():
+    x = torch.randn(2, 4, 8, 8)
+    order = torch.randperm(64)
+
+    def permute(y: Tensor) -> Tensor:
+        return y.flatten(2)[..., order].view_as(y)
+
+    module = cwt()
+    a, b = module(permute(x), like=x), permute(module(x, like=x))
+    assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_cwt_can_be_the_identity():
+    """Then the loss is the plain sum of squares over the batch."""
+    module = cwt(4, 4)
+    for conv in (module.mlp[0], module.mlp[2]):
+        conv.weight.data.copy_(torch.eye(4)[:, :, None, None])
+    x, t = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    module.mlp[0].bias.data.fill_(20.0)  # signed features: shift over the ReLU and back
+    module.mlp[2].bias.data.fill_(-20.0)
+    y = module(x, like=t)
+    assert torch.allclose(y, x, atol=1e-5)
+    expected = ((x - t) ** 2).sum() / 2
+    assert MSE('batch')(y, t).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('inside', 'outside', 'settings', 'count'),
+    [
+        (256, 256, dict(), 131_584),  # 0.13 M
+        (512, 512, dict(), 525_312),  # 0.53 M
+        (512, 2048, dict(), 5_246_976),  # 5.25 M
+        (1024, 2048, dict(), 6_295_552),  # 6.30 M
+        (4, 6, dict(depth=0), 4 * 6 + 6),
+        (4, 6, dict(depth=2, bias=False), 4 * 6 + 6 * 6 + 6 * 6),
+        (4, 6, dict(expand_ratio=0.5), 4 * 3 + 3 + 3 * 6 + 6),
+    ],
+)
+def test_cwt_parameters(inside: int, outside: int, settings: dict, count: int):
+    module = cwt(inside, outside, **settings)
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+def test_cwt_linear_form_is_linear():
+    module = cwt(nonlinear=False, bias=False)
+    x, y = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    both = module(x, like=x) + module(y, like=y)
+    assert torch.allclose(module(x + y, like=x), both, atol=1e-5)
+    assert not any(isinstance(layer, nn.ReLU) for layer in module.modules())
+
+
+def test_cwt_on_tokens_is_the_same_map():
+    module = cwt()
+    x = torch.randn(2, 4, 8, 8)
+    tokens = module(x.flatten(2).mT, like=x)
+    assert torch.allclose(tokens, module(x, like=x).flatten(2).mT, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', [Align, CWT])
+def test_autocast(kind: type[nn.Module]):
+    module = kind((4, 8, 8), (6, 8, 8))
+    x = torch.randn(2, 4, 8, 8)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        y = module(x, like=x.new_zeros(2, 6, 8, 8))
+    assert y.dtype == torch.bfloat16
+    assert torch.allclose(y.float(), module(x, like=y), atol=0.05)
