@@ -21,7 +21,7 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
-from mmengine.logging import print_log
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -39,7 +39,6 @@ _HARMLESS = {
     'numpy': 'dtype ndarray',
     'numpy.core.multiarray': '_reconstruct scalar',
     'numpy._core.multiarray': '_reconstruct scalar',
-    'mmengine.logging.history_buffer': 'HistoryBuffer',
 }
 
 
@@ -68,6 +67,15 @@ class Inert:
     add = append
 
 
+class _LogBuffer(HistoryBuffer):  # type: ignore[misc]
+    """mmengine's log buffer, whose own ``__setstate__`` takes functions from a file."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state.pop('statistics_methods', None)
+        self.__class__ = HistoryBuffer  # so that it is saved as what it is
+        self.__setstate__(state)
+
+
 def _safe_pickle(foreign: set[str]) -> Any:
     """A stand-in for the module ``pickle`` that never imports what a file names."""
 
@@ -76,14 +84,25 @@ def _safe_pickle(foreign: set[str]) -> Any:
             """Return what the file names if it is harmless, else Inert."""
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)
+            if (module, name) == ('mmengine.logging.history_buffer', 'HistoryBuffer'):
+                return _LogBuffer
             if module == 'torch' and isinstance(
                 getattr(torch, name, None), torch.dtype
             ):
                 return getattr(torch, name)
             if module == 'torch' and re.fullmatch(r'\w+Storage', name):
                 return getattr(torch, name)
+            if module in ('builtins', '__builtin__') and name == 'getattr':
+                return attribute
             foreign.add(f'{module}.{name}')
             return Inert
+
+    def attribute(owner: Any = None, name: str = '', *_: Any) -> Any:
+        """Log buffers carry their own methods; nothing else is looked up by name."""
+        if owner is _LogBuffer and name in HistoryBuffer._statistics_methods:
+            return getattr(owner, name)
+        foreign.add('builtins.getattr')
+        return Inert
 
     def load(file: Any, **kwargs: Any) -> Any:
         return Unpickler(file, **kwargs).load()
@@ -180,6 +199,11 @@ def _is_weight(key: Any, value: Any) -> bool:
     return isinstance(key, str) and isinstance(value, Tensor)
 
 
+def _counts(key: str) -> bool:
+    """Old files lack BatchNorm's counters of batches, and nobody needs them."""
+    return not key.endswith('num_batches_tracked')
+
+
 @dataclass
 class Report:
     """How a state dict met a model."""
@@ -248,9 +272,9 @@ def load_weights(
     missing = [
         key
         for key in result.missing_keys
-        if key not in bad and not key.endswith('num_batches_tracked')
+        if key not in bad and _counts(key)
     ]
-    counted = [key for key in own if not key.endswith('num_batches_tracked')]
+    counted = [key for key in own if _counts(key)]
     report = Report(
         f'{what} from {path}',
         len(counted) - len(missing) - len(mismatched),
@@ -279,8 +303,9 @@ def fitting(model: nn.Module, weights: StateDict) -> StateDict:
 
 def check_share(
     model: nn.Module, weights: StateDict, min_match: float, what: str
-) -> StateDict:
+) -> None:
     """Raise if less than ``min_match`` of the tensors in ``weights`` fit ``model``."""
+    weights = {key: value for key, value in weights.items() if _counts(key)}
     found = fitting(model, weights)
     if weights and len(found) < min_match * len(weights):
         strange = [key for key in weights if key not in found][:4]
@@ -289,7 +314,6 @@ def check_share(
             f'student (not, for instance: {", ".join(strange)}). Is it the checkpoint '
             'of another model? Allow less with student_min_match.'
         )
-    return found
 
 
 def load_fitting(
@@ -297,7 +321,8 @@ def load_fitting(
 ) -> None:
     """Load what fits; raise if that is less than ``min_match`` of the file."""
     weights = read_weights(path, trust)
-    found = check_share(model, weights, min_match, f"'{path}'")
+    check_share(model, weights, min_match, f"'{path}'")
+    found = fitting(model, weights)
     model.load_state_dict(found, strict=False)
     print_log(
         f'{what} from {path}: {len(found)} of the {len(weights)} tensors in the file '

@@ -83,7 +83,7 @@ class Piece:
             return self.factor if self.begin <= time < end else 1.0
         if time >= end:
             return self.stop
-        share = max(0, time - self.begin) / (end - self.begin)
+        share = max(0, time - self.begin) / max(1, end - self.begin)
         return self.start + (self.stop - self.start) * _SHAPES[self.kind](share)
 
 

@@ -15,7 +15,6 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import save_checkpoint
 from torch import nn
 
-
 COPIES = [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
 
 

@@ -173,7 +173,7 @@ TERMS['mask_rcnn'] = dict(
 
 
 def distiller(kind: str, weight: float | None = None, **settings: Any) -> Any:
-    """A distiller of a small student and a wider teacher; ``weight`` is every term's."""
+    """A small student with a wider teacher; ``weight`` is every term's."""
     terms = settings.pop('terms', TERMS[kind])
     if weight is not None:
         terms = {key: {**term, 'weight': weight} for key, term in terms.items()}

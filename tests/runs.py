@@ -1,0 +1,113 @@
+"""Real Runners over a few made-up images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import zoo
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+SCOPES = {'cls': 'mmpretrain', 'pspnet': 'mmseg'}
+
+
+class Images(Dataset):
+    """Eight items of a kind, always the same."""
+
+    metainfo = dict(classes=[str(i) for i in range(zoo.CLASSES)])
+
+    def __init__(self, kind: str) -> None:
+        data = [zoo.batch(kind, seed=i, count=1) for i in range(8)]
+        self.items = [{key: value[0] for key, value in item.items()} for item in data]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.items[index]
+
+
+def model_config(kind: str, **settings: Any) -> dict[str, Any]:
+    """The config of a distiller, as in a config file."""
+    config = dict(
+        type='mmkd.Distiller',
+        student=zoo.student(kind),
+        teacher=zoo.student(kind, width=8),
+        teacher_ckpt='random',
+        terms=zoo.TERMS[kind],
+    )
+    return {**config, **settings}
+
+
+def runner(
+    kind: str,
+    work_dir: Path,
+    model: dict[str, Any] | None = None,
+    epochs: int | None = None,
+    iters: int | None = None,
+    **settings: Any,
+) -> Runner:
+    """A Runner of ``epochs`` epochs or ``iters`` iterations of four items."""
+    torch.manual_seed(0)
+    loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+    loader['collate_fn'] = dict(type='pseudo_collate')
+    by_epoch = iters is None
+    train = dict(by_epoch=by_epoch)
+    if by_epoch:
+        train.update(max_epochs=epochs)
+        sampler: dict[str, Any] = dict(type='DefaultSampler', shuffle=True)
+    else:
+        train.update(max_iters=iters)
+        sampler = dict(type='InfiniteSampler', shuffle=True)
+    config: dict[str, Any] = dict(
+        model=model or model_config(kind),
+        work_dir=str(work_dir),
+        train_dataloader=dict(loader, dataset=Images(kind), sampler=sampler),
+        train_cfg=train,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.02, momentum=0.9)),
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=by_epoch),
+        ),
+        log_processor=dict(by_epoch=by_epoch, window_size=1),
+        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+        log_level='WARNING',
+        randomness=dict(seed=0),
+        default_scope=SCOPES.get(kind, 'mmdet'),
+        experiment_name=f'{work_dir.name}_{id(object())}',
+    )
+    return Runner(**{**config, **settings})
+
+
+def validation(kind: str) -> dict[str, Any]:
+    """The stock validation loop of a classifier."""
+    loader = dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=Images(kind),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='pseudo_collate'),
+    )
+    return dict(
+        val_dataloader=loader,
+        val_cfg=dict(),
+        val_evaluator=dict(type='Accuracy'),
+    )
+
+
+def logged(work_dir: Path) -> dict[int, dict[str, float]]:
+    """Step -> what was logged of losses and terms; a later entry wins."""
+    found: dict[int, dict[str, float]] = {}
+    for file in sorted(work_dir.glob('**/scalars.json')):
+        for line in file.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                found[entry['step']] = {
+                    key: value
+                    for key, value in entry.items()
+                    if 'loss' in key or key.startswith('raw_')
+                }
+    return found

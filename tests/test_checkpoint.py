@@ -1,0 +1,185 @@
+"""Checkpoint files are untrusted: none of their code runs; a wrong one is noticed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader, save_checkpoint
+from torch import nn
+
+from mmkd.checkpoint import load_weights, read_checkpoint, read_weights
+
+
+class Attack:
+    """Unpickled by pickle or by torch without care, it makes a file."""
+
+    def __init__(self, mark: Path, call: Any = os.mknod) -> None:
+        self.call, self.mark = call, str(mark)
+
+    def __reduce__(self) -> Any:
+        return self.call, (self.mark,)
+
+
+class Foreign:
+    """A class that the reader does not know."""
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('place', ['meta', 'state_dict', 'top'])
+def test_no_code_runs(place: str, zipped: bool, tmp_path: Path):
+    mark, file = tmp_path / 'mark', tmp_path / 'evil.pth'
+    content: Any = dict(state_dict=net().state_dict(), meta={})
+    if place == 'top':
+        content = Attack(mark)
+    else:
+        content[place]['x'] = Attack(mark)
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    read_checkpoint(file)
+    for reader in (read_weights, CheckpointLoader.load_checkpoint):
+        try:
+            reader(str(file))
+        except RuntimeError as error:
+            assert 'evil.pth' in str(error)
+    assert not mark.exists()
+    # The test has teeth: trusted, the same file does act.
+    read_checkpoint(file, trust=True)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    'call', [eval, exec, __import__, os.system, getattr, pickle.loads, torch.load]
+)
+def test_dangerous_functions_are_inert(call: Any, tmp_path: Path):
+    mark = tmp_path / 'mark'
+    text = f"open({str(mark)!r}, 'w')" if call in (eval, exec) else str(mark)
+    torch.save(dict(x=Attack(Path(text), call)), tmp_path / 'a.pth')
+    content, foreign = read_checkpoint(tmp_path / 'a.pth')
+    assert foreign and not mark.exists()
+
+
+def test_trust_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    torch.save(dict(x=Foreign()), tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match='Foreign.*MMKD_TRUST_CHECKPOINTS=1'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    monkeypatch.setenv('MMKD_TRUST_CHECKPOINTS', '1')
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert isinstance(content['x'], Foreign)
+
+
+def test_what_mmengine_saves_comes_back(tmp_path: Path):
+    """Log buffers, NumPy, optimizer states; and global statistics stay as they are."""
+    model = net()
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.randn(4, 2)).sum().backward()
+    optimizer.step()
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
+    before = dict(HistoryBuffer._statistics_methods)
+    content = dict(
+        state_dict=model.state_dict(),
+        optimizer=optimizer.state_dict(),
+        message_hub=dict(log_scalars=dict(loss=buffer)),
+        numbers=[np.float64(1.5), np.arange(3), torch.float16, torch.Size([2])],
+    )
+    save_checkpoint(content, str(tmp_path / 'a.pth'))
+    got = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert type(got['message_hub']['log_scalars']['loss']) is HistoryBuffer
+    assert got['message_hub']['log_scalars']['loss'].mean() == 1.5
+    assert got['numbers'][0] == 1.5 and got['numbers'][1].tolist() == [0, 1, 2]
+    assert got['numbers'][2:] == [torch.float16, torch.Size([2])]
+    net().load_state_dict(got['state_dict'])
+    torch.optim.Adam(net().parameters()).load_state_dict(got['optimizer'])
+    assert before == HistoryBuffer._statistics_methods
+
+
+@pytest.mark.parametrize('damage', ['empty', 'half', 'text'])
+def test_a_broken_file_is_named(damage: str, tmp_path: Path):
+    file = tmp_path / 'broken.pth'
+    torch.save(net().state_dict(), file)
+    data = {'empty': b'', 'half': file.read_bytes()[:700], 'text': b'<html>404</html>'}
+    file.write_bytes(data[damage])
+    with pytest.raises(RuntimeError, match='broken.pth.*Is the file complete'):
+        read_checkpoint(file)
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: s,
+        lambda s: dict(state_dict=s),
+        lambda s: dict(model=s),
+        lambda s: dict(state_dict={f'module.{k}': v for k, v in s.items()}),
+        lambda s: dict(
+            state_dict={
+                **{f'student.{k}': v for k, v in s.items()},
+                'terms.loss.x': torch.ones(1),
+            }
+        ),
+    ],
+)
+def test_forms_of_files(wrap, tmp_path: Path):
+    """Bare, wrapped, saved under DDP, and a distiller's (its student can teach next)."""
+    state = net().state_dict()
+    torch.save(wrap(state), tmp_path / 'a.pth')
+    assert read_weights(tmp_path / 'a.pth').keys() == state.keys()
+
+
+def test_matching_teacher_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture):
+    state = net().state_dict()
+    del state['1.num_batches_tracked']  # old files lack it
+    torch.save({**state, 'spare': torch.ones(1)}, tmp_path / 'a.pth')
+    report = load_weights(net(), tmp_path / 'a.pth', 'teacher')
+    assert report.share == 1 and report.unexpected == ['spare']
+    assert 'teacher from' in str(report) and '6 tensors matched (100.0%' in str(report)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (
+            lambda s: s.pop('0.weight'),
+            r'(?s)5 tensors matched \(83.3%.*missing: 0.weight',
+        ),
+        (
+            lambda s: s.update({'0.weight': torch.ones(9, 2)}),
+            r'(?s)83.3%.*0.weight \(file \(9, 2\), here \(3, 2\)\).*teacher_min_match',
+        ),
+    ],
+)
+def test_wrong_teacher_stops(change, words: str, tmp_path: Path):
+    state = net().state_dict()
+    change(state)
+    torch.save(state, tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match=words):
+        load_weights(net(), tmp_path / 'a.pth', 'teacher')
+    model = net()
+    report = load_weights(model, tmp_path / 'a.pth', 'teacher', min_match=0.8)
+    assert report.share == pytest.approx(5 / 6)
+    assert torch.equal(model[0].bias, state['0.bias'])
+
+
+@pytest.mark.parametrize('content', [[1, 2], dict(a=1), 'text'])
+def test_no_weights_inside(content: Any, tmp_path: Path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match='a.pth'):
+        read_weights(tmp_path / 'a.pth')
+
+
+def test_download_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    url = 'http://localhost:9/teacher-0123abcd.pth'
+    with pytest.raises(RuntimeError, match='(?s)Could not download.*put it at'):
+        read_checkpoint(url)
+    folder = tmp_path / 'hub' / 'checkpoints'
+    torch.save(net().state_dict(), folder / 'teacher-0123abcd.pth')
+    assert read_weights(url).keys() == net().state_dict().keys()

@@ -1,0 +1,131 @@
+"""Who may import whom: the rules that keep losses free of layers and tasks thin."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / 'mmkd'
+MM = {'mmpretrain', 'mmdet', 'mmseg', 'mmcv'}
+PARTS = {'registry', 'losses.functional', 'targets'}
+
+# file or folder -> what of mmkd it may import; and what of the mm packages
+RULES: dict[str, tuple[set[str], set[str]]] = {
+    'registry.py': (set(), set()),
+    'targets.py': (set(), set()),
+    'recorder.py': (set(), set()),
+    'schedule.py': (set(), set()),
+    'renormalize.py': (set(), set()),
+    'checkpoint.py': (set(), set()),
+    'losses/functional.py': (set(), set()),
+    'losses': (PARTS | {'losses'}, set()),
+    'connectors': (PARTS | {'connectors'}, set()),
+    'term.py': ({'recorder', 'registry', 'schedule', 'targets'}, set()),
+    'build.py': ({'registry'}, set()),
+    'mixin.py': ({'build'}, set()),
+    'launch.py': (set(), set()),
+    'hooks': ({'registry', 'checkpoint', 'hooks'}, set()),
+    'distillers': (
+        {
+            'build',
+            'checkpoint',
+            'recorder',
+            'registry',
+            'renormalize',
+            'term',
+            'distillers',
+        },
+        set(),
+    ),
+    'tasks/base.py': ({'recorder', 'registry', 'targets'}, set()),
+    'tasks/cls.py': ({'recorder', 'registry', 'targets', 'tasks.base'}, {'mmpretrain'}),
+    'tasks/det.py': ({'recorder', 'registry', 'targets', 'tasks.base'}, {'mmdet'}),
+    'tasks/seg.py': ({'recorder', 'registry', 'targets', 'tasks.base'}, {'mmseg'}),
+}
+FILES = [file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob('*.py'))]
+
+
+def imports(file: Path) -> list[tuple[str, bool]]:
+    """Imported modules, and whether at the top of the file."""
+    tree = ast.parse((PACKAGE / file).read_text())
+    found = []
+    for node in ast.walk(tree):
+        top = node in tree.body
+        if isinstance(node, ast.Import):
+            found += [(alias.name, top) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, 'absolute imports only'
+            found.append((str(node.module), top))
+    return found
+
+
+@pytest.mark.parametrize('file', FILES, ids=str)
+def test_rules(file: Path):
+    if file.name == '__init__.py':
+        return
+    key = str(file) if str(file) in RULES else file.parts[0]
+    ours, theirs = RULES[key]
+    for name, top in imports(file):
+        package, _, rest = name.partition('.')
+        if package in MM:
+            assert package in theirs, f'{file} must not import {name}'
+            assert not top, f'{file}: {name} must be imported where it is used'
+        if package == 'mmkd':
+            allowed = any(rest == part or rest.startswith(f'{part}.') for part in ours)
+            assert allowed, f'{file} must not import {name}'
+
+
+def test_every_file_has_a_rule():
+    names = {str(f) if str(f) in RULES else f.parts[0] for f in FILES}
+    known = {*RULES, '__init__.py', 'tasks'}
+    assert names <= known and set(RULES) <= names | {'tasks'}
+
+
+def run_without(*packages: str, code: str) -> subprocess.CompletedProcess:
+    """Run code in a process where importing these packages fails."""
+    block = (
+        'import sys\n'
+        'class Block:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        f'        if name.partition(".")[0] in {set(packages)!r}:\n'
+        '            raise ModuleNotFoundError(name)\n'
+        'sys.meta_path.insert(0, Block())\n'
+    )
+    return subprocess.run(
+        [sys.executable, '-c', block + code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+
+
+def test_import_needs_mmengine_alone():
+    code = (
+        'import mmkd, sys\n'
+        "for part in 'losses connectors distillers tasks hooks'.split():\n"
+        "    __import__('mmkd.' + part)\n"
+        'print(sorted({m.partition(".")[0] for m in sys.modules} & '
+        f'{MM | {"torchvision"}!r}))'
+    )
+    done = run_without('mmpretrain', 'mmdet', 'mmseg', 'mmcv', code=code)
+    assert done.stdout.strip() == '[]', done.stderr
+
+
+def test_classification_trains_without_mmdet_and_mmseg():
+    code = (
+        'import mmkd, zoo\n'
+        "model = zoo.distiller('cls').train()\n"
+        "log = model.train_step(zoo.batch('cls'), zoo.optimizer(model))\n"
+        "print(float(log['raw_kd']) > 0)"
+    )
+    done = run_without('mmdet', 'mmseg', code=code)
+    assert done.stdout.strip().endswith('True'), done.stderr
+
+
+def test_without_mmengine_the_error_says_what_to_install():
+    done = run_without('mmengine', code='import mmkd')
+    assert "pip install 'mmkd[openmmlab]'" in done.stderr.strip().splitlines()[-1]
