@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 
 class Renormalize(nn.Module):
     """Undo one data preprocessor's normalisation and apply another's.
 
-    Idle where both are the same, or where the teacher brought no preprocessor of its
-    own.
+    Idle where both are the same, or where the teacher's config has none of its own.
 
     Args:
         student: The data preprocessor whose output comes in.
-        teacher: The one whose output the teacher expects.
+        teacher: The one whose output the teacher expects; None if that is not said.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+    def __init__(self, student: nn.Module, teacher: nn.Module | None) -> None:
         super().__init__()
-        old, new = _statistics(student), _statistics(teacher)
+        old = _statistics(student)
+        new = None if teacher is None else _statistics(teacher)
         self.idle = new is None or old == new
+        if teacher and not new and type(teacher) is not BaseDataPreprocessor:
+            print_log(
+                f"How the teacher's {type(teacher).__name__} normalises is not known: "
+                'it gets the images as the student sees them.',
+                'current',
+                logging.WARNING,
+            )
         if new is None or old == new:
             return
         if old is None:
@@ -69,11 +79,12 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...], bool]
 
 def _statistics(preprocessor: nn.Module) -> Statistics | None:
     """Mean, std and whether channels are turned around; None if it does not say."""
-    turned = getattr(preprocessor, '_channel_conversion', None)
-    if turned is None:
-        turned = getattr(preprocessor, 'to_rgb', None)
-    if turned is None:
+    # What mmengine and mmdet, mmseg, mmpretrain call it.
+    names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+    said = [name for name in names if hasattr(preprocessor, name)]
+    if not said:
         return None
+    turned = getattr(preprocessor, said[0])
     mean, std = getattr(preprocessor, 'mean', None), getattr(preprocessor, 'std', None)
     if mean is None or std is None:
         return (0.0,) * 3, (1.0,) * 3, bool(turned)

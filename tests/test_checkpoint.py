@@ -128,7 +128,7 @@ def test_a_broken_file_is_named(damage: str, tmp_path: Path):
     ],
 )
 def test_forms_of_files(wrap, tmp_path: Path):
-    """Bare, wrapped, saved under DDP, and a distiller's (its student can teach next)."""
+    """Bare, wrapped, saved under DDP, a distiller's (its student can teach next)."""
     state = net().state_dict()
     torch.save(wrap(state), tmp_path / 'a.pth')
     assert read_weights(tmp_path / 'a.pth').keys() == state.keys()

@@ -35,7 +35,7 @@ def term(student: str, teacher: str | None = None, loss: dict = KD, **settings: 
         (
             'retinanet',
             term('neck', 'neck[:4]', MSE),
-            r"(?s)student gives 5 levels and the teacher 4.*\['neck'\].*\['neck\[:4\]'\]",
+            r"(?s)gives 5 levels and the teacher 4.*\['neck'\].*\['neck\[:4\]'\]",
         ),
         # shapes: both paths and both shapes, and the way out
         (

@@ -84,7 +84,7 @@ def as_map(feature: Tensor, like: Tensor) -> Tensor:
 
 
 def as_tokens(x: Tensor, length: int) -> Tensor:
-    """A map as tokens (N, L, C); a class token, where one is wanted, gets their mean."""
+    """A map as tokens (N, L, C); a class token, if one is wanted, gets their mean."""
     tokens = x.flatten(2).mT
     if length == tokens.shape[1] + 1:
         tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], 1)
@@ -92,7 +92,7 @@ def as_tokens(x: Tensor, length: int) -> Tensor:
 
 
 def _size(like: Tensor) -> tuple[int, int]:
-    """Height and width of a map, of the grid of tokens, or of a vector's one position."""
+    """Height and width of a map, of a grid of tokens, or of a vector: 1, 1."""
     if like.ndim == 3:
         return _grid(like.shape[1], like)
     return (like.shape[2], like.shape[3]) if like.ndim == 4 else (1, 1)

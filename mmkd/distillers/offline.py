@@ -9,7 +9,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd.build import Frozen, ModelConfig, build_model, find_task, own_randomness
+from mmkd.build import (
+    Frozen,
+    ModelConfig,
+    build_model,
+    find_task,
+    model_config,
+    own_randomness,
+)
 from mmkd.checkpoint import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
 from mmkd.recorder import Recorder
@@ -85,6 +92,8 @@ class Distiller(BaseDistiller):
                 'Set teacher_ckpt to a file or an address '
                 "(or to 'random', if that is meant)."
             )
+        if not isinstance(model, nn.Module):
+            model = model_config(model)
         with own_randomness():
             built = build_model(model, name)
         if ckpt is not None and ckpt != RANDOM:
@@ -93,8 +102,8 @@ class Distiller(BaseDistiller):
             if term.source == name:
                 term.weight = term.base_weight = term.base_weight * weight
         self.frozen[name] = Frozen(built)
-        step = Renormalize(self.student.data_preprocessor, built.data_preprocessor)
-        self.renormalize[name] = step
+        own = built.data_preprocessor if _says_how_it_normalises(model) else None
+        self.renormalize[name] = step = Renormalize(self.student.data_preprocessor, own)
         if not step.idle:
             print_log(f'The {name} gets its own normalisation: {step}', 'current')
 
@@ -140,6 +149,13 @@ class Distiller(BaseDistiller):
             weights = self.teacher.get_submodule(part).state_dict()
             self.student.get_submodule(part).load_state_dict(weights)
             print_log(f"The student inherits the teacher's {part}.", 'current')
+
+
+def _says_how_it_normalises(model: ModelConfig | nn.Module) -> bool:
+    """A config without a preprocessor means the student's, not an idle one."""
+    if isinstance(model, nn.Module):
+        return hasattr(model.data_preprocessor, 'mean')
+    return model.get('data_preprocessor') is not None
 
 
 def _check_inherit(student: nn.Module, teacher: nn.Module, parts: list[str]) -> None:
