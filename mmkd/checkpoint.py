@@ -13,7 +13,7 @@ import logging
 import os
 import pickle
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -206,13 +206,13 @@ def _counts(key: str) -> bool:
 
 @dataclass
 class Report:
-    """How a state dict met a model."""
+    """How the tensors of a file met those of a model."""
 
     what: str
     matched: int
-    missing: list[str] = field(default_factory=list)
-    mismatched: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
+    missing: list[str]
+    mismatched: dict[str, str]
+    unexpected: list[str]
 
     @property
     def share(self) -> float:
@@ -221,26 +221,37 @@ class Report:
             1, self.matched + len(self.missing) + len(self.mismatched)
         )
 
+    @property
+    def used(self) -> float:
+        """Matched tensors, as a share of the file's."""
+        return self.matched / max(
+            1, self.matched + len(self.unexpected) + len(self.mismatched)
+        )
+
     def __str__(self) -> str:
         lines = [
             f'{self.what}: {self.matched} tensors matched ({self.share:.1%} of the '
             f'model), {len(self.missing)} missing, {len(self.mismatched)} of another '
             f'shape, {len(self.unexpected)} not used'
         ]
-        for name in ('missing', 'mismatched', 'unexpected'):
-            keys = getattr(self, name)
+        for name, keys in (
+            ('missing', self.missing),
+            ('another shape', list(self.mismatched.values())),
+            ('not used', self.unexpected),
+        ):
             if keys:
                 more = f' and {len(keys) - 4} more' if len(keys) > 4 else ''
                 lines.append(f'  {name}: {", ".join(keys[:4])}{more}')
         return '\n'.join(lines)
 
 
-def load_weights(
+def load_weights(  # noqa: PLR0913
     model: nn.Module,
     path: str | Path,
     what: str,
     min_match: float = 1.0,
     trust: bool | None = None,
+    of_file: bool = False,
 ) -> Report:
     """Load a checkpoint into ``model`` and report; stop below ``min_match``.
 
@@ -251,84 +262,49 @@ def load_weights(
         min_match: The least share of the model's tensors that must be found with the
             right shape. Batch counters of BatchNorm do not count.
         trust: See :func:`read_checkpoint`.
+        of_file: Ask for that share of the file's tensors instead.
     """
     weights = read_weights(path, trust)
-    own = model.state_dict()
+    own = {key: value.shape for key, value in model.state_dict().items()}
     try:
         result = model.load_state_dict(weights, strict=False)
-        mismatched = []
+        odd = {}
     except RuntimeError:  # shapes; the model's own hooks may have mended some already
-        mismatched = [
-            f'{key} (file {tuple(weights[key].shape)}, here {tuple(own[key].shape)})'
-            for key in weights
-            if key in own and weights[key].shape != own[key].shape
-        ]
-        if not mismatched:
+        odd = {
+            key: f'{key} (file {tuple(value.shape)}, here {tuple(own[key])})'
+            for key, value in weights.items()
+            if key in own and value.shape != own[key]
+        }
+        if not odd:
             raise
-        names = {entry.split(' ')[0] for entry in mismatched}
-        weights = {key: value for key, value in weights.items() if key not in names}
-        result = model.load_state_dict(weights, strict=False)
-    bad = {entry.split(' ')[0] for entry in mismatched}
-    missing = [
-        key
-        for key in result.missing_keys
-        if key not in bad and _counts(key)
-    ]
-    counted = [key for key in own if _counts(key)]
+        fitting = {key: value for key, value in weights.items() if key not in odd}
+        result = model.load_state_dict(fitting, strict=False)
+    missing = [key for key in result.missing_keys if key not in odd and _counts(key)]
+    matched = sum(map(_counts, own)) - len(missing) - len(odd)
     report = Report(
-        f'{what} from {path}',
-        len(counted) - len(missing) - len(mismatched),
-        missing,
-        mismatched,
-        list(result.unexpected_keys),
+        f'{what} from {path}', matched, missing, odd, list(result.unexpected_keys)
     )
-    if report.share < min_match:
+    if (report.used if of_file else report.share) < min_match:
         raise RuntimeError(
-            f'{report}\nAt least {min_match:.0%} of the {what} must match. Is this the '
-            f'checkpoint of another model? Allow less with {what}_min_match.'
+            f'{report}\nAt least {min_match:.0%} of the '
+            f'{"file" if of_file else what} must match. Is this the checkpoint of '
+            f'another model? Allow less with {what}_min_match.'
         )
     print_log(str(report), 'current')
     return report
 
 
-def fitting(model: nn.Module, weights: StateDict) -> StateDict:
-    """The part of ``weights`` that has its place in ``model``, by name and shape."""
-    own = model.state_dict()
-    return {
-        key: value
-        for key, value in weights.items()
-        if key in own and own[key].shape == value.shape
-    }
-
-
-def check_share(
-    model: nn.Module, weights: StateDict, min_match: float, what: str
-) -> None:
+def check_share(model: nn.Module, weights: StateDict, min_match: float) -> None:
     """Raise if less than ``min_match`` of the tensors in ``weights`` fit ``model``."""
-    weights = {key: value for key, value in weights.items() if _counts(key)}
-    found = fitting(model, weights)
-    if weights and len(found) < min_match * len(weights):
-        strange = [key for key in weights if key not in found][:4]
+    own = {key: value.shape for key, value in model.state_dict().items()}
+    odd = [k for k, v in weights.items() if _counts(k) and own.get(k) != v.shape]
+    total = sum(map(_counts, weights))
+    if total and total - len(odd) < min_match * total:
         raise RuntimeError(
-            f'Only {len(found)} of the {len(weights)} tensors of {what} fit the '
-            f'student (not, for instance: {", ".join(strange)}). Is it the checkpoint '
-            'of another model? Allow less with student_min_match.'
+            f'Only {total - len(odd)} of the {total} tensors of the checkpoint fit the '
+            f'student (not, for instance: {", ".join(odd[:4])}). Is it of another '
+            'model? Allow less with student_min_match.'
         )
-
-
-def load_fitting(
-    model: nn.Module, path: str | Path, what: str, min_match: float, trust: bool | None
-) -> None:
-    """Load what fits; raise if that is less than ``min_match`` of the file."""
-    weights = read_weights(path, trust)
-    check_share(model, weights, min_match, f"'{path}'")
-    found = fitting(model, weights)
-    model.load_state_dict(found, strict=False)
-    print_log(
-        f'{what} from {path}: {len(found)} of the {len(weights)} tensors in the file '
-        'taken over',
-        'current',
-    )
 
 
 def read_for_mmengine(filename: str, map_location: Any = None, **_: Any) -> Any:

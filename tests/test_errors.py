@@ -100,6 +100,11 @@ def test_one_name_for_two_losses():
         (dict(teacher_ckpt=None), "has no checkpoint.*'random'"),
         (dict(teacher_ckpt='no/such.pth'), "no checkpoint file 'no/such.pth'"),
         (dict(teacher_ckpt='s3://bucket/x.pth'), r'a file or an http\(s\) address'),
+        (
+            dict(teacher=None, teacher_ckpt=None, teachers=dict(a='x.py')),
+            r'teachers.a: give dict\(model=',
+        ),
+        (dict(teacher=None, teachers=dict(a='x.py')), "no 'teacher_ckpt'"),
         (dict(teacher=None), "either 'teacher' or 'teachers'"),
         (dict(teacher='no/such.py'), "no config file 'no/such.py'"),
         (dict(teacher='mmpretrain::resnet/none.py'), "has no config 'resnet/none.py'"),

@@ -17,7 +17,7 @@ from mmkd.build import (
     model_config,
     own_randomness,
 )
-from mmkd.checkpoint import check_share, load_fitting
+from mmkd.checkpoint import check_share, load_weights
 from mmkd.recorder import Recorder
 from mmkd.term import Term, build_terms
 
@@ -80,6 +80,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         self.trust_checkpoints = trust_checkpoints
         self.input_size = input_size
         self.frozen: dict[str, Frozen] = {}
+        self.task_config = task
         self.task = find_task(student, task)
         with own_randomness():
             self.terms = build_terms(terms, sources)
@@ -233,12 +234,13 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         """Initialise the student as it would be alone, then what is given to it."""
         self.student.init_weights()
         if self.student_ckpt is not None:
-            load_fitting(
+            load_weights(
                 self.student,
                 self.student_ckpt,
                 'student',
                 self.student_min_match,
                 self.trust_checkpoints,
+                of_file=True,
             )
 
     def _load_from_state_dict(
@@ -249,7 +251,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         if not any(key.startswith(own) for key in state_dict):
             names = [key for key in state_dict if key.startswith(prefix)]
             weights = {key[len(prefix) :]: state_dict[key] for key in names}
-            check_share(self.student, weights, self.student_min_match, 'the checkpoint')
+            check_share(self.student, weights, self.student_min_match)
             for key in names:
                 state_dict[own + key[len(prefix) :]] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -64,6 +64,8 @@ class Distiller(BaseDistiller):
     ) -> None:
         if (teacher is None) == (teachers is None):
             raise ValueError("Give either 'teacher' or 'teachers'.")
+        if teachers is not None and teacher_ckpt is not None:
+            raise ValueError("Several teachers have a 'ckpt' each, no 'teacher_ckpt'.")
         if teachers is None:
             teachers = {
                 'teacher': dict(
@@ -73,7 +75,10 @@ class Distiller(BaseDistiller):
         super().__init__(student, terms, list(teachers), **settings)
         self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         self.renormalize = nn.ModuleDict()
+        self.adapters: dict[str, Any] = {}
         for name, config in teachers.items():
+            if not isinstance(config, Mapping) or 'model' not in config:
+                raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
             self._add_teacher(name, **config)
         self.connect()
         _check_inherit(self.student, self.teacher, self.inherit)
@@ -102,6 +107,7 @@ class Distiller(BaseDistiller):
             if term.source == name:
                 term.weight = term.base_weight = term.base_weight * weight
         self.frozen[name] = Frozen(built)
+        self.adapters[name] = find_task(built, self.task_config)
         own = built.data_preprocessor if _says_how_it_normalises(model) else None
         self.renormalize[name] = step = Renormalize(self.student.data_preprocessor, own)
         if not step.idle:
@@ -135,10 +141,10 @@ class Distiller(BaseDistiller):
                 continue
             paths = [path for term in own for path in term.teacher_paths]
             cloned = [path for term in own if term.clone for path in term.teacher_paths]
-            task = find_task(frozen.model) if student is None else self.task
             with torch.no_grad(), Recorder(frozen.model, paths, cloned) as recorder:
                 seen = self.renormalize[name](inputs, data_samples)
-                task.run(frozen.model, seen, data_samples, paths, student)
+                adapter = self.adapters[name]
+                adapter.run(frozen.model, seen, data_samples, paths, student)
             done[name] = recorder
         return done, {}
 
