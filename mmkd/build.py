@@ -6,12 +6,14 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from torch import nn
@@ -20,6 +22,11 @@ from mmkd.registry import TASK_UTILS
 
 _PACKAGES = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}
 ModelConfig = Mapping[str, Any]
+
+try:
+    distribution(MODULE2PACKAGE['mmseg'])
+except PackageNotFoundError:  # the fork's distribution has another name: _base_ finds it
+    MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 def read_config(path: str | Path) -> Config:

@@ -6,5 +6,6 @@ training nobody knows it at build time.
 
 from mmkd.connectors.align import Align
 from mmkd.connectors.cwt import CWT
+from mmkd.connectors.uniformize import Uniformize
 
-__all__ = ['CWT', 'Align']
+__all__ = ['CWT', 'Align', 'Uniformize']

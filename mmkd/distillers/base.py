@@ -53,7 +53,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         data_preprocessor: What the Runner hands over; the student's, if it has none.
         task: Config of the task adapter; None finds it by the student's package.
         input_size: Height and width of the images with which shapes are looked up at
-            build time. None: the backbone's ``img_size``, or 64.
+            build time. None: the backbone's ``img_size``, or 128.
     """
 
     def __init__(  # noqa: PLR0913
@@ -221,7 +221,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     def _size(self) -> tuple[int, int]:
         size = self.input_size
         if size is None:
-            size = getattr(getattr(self.student, 'backbone', None), 'img_size', 64)
+            size = getattr(getattr(self.student, 'backbone', None), 'img_size', 128)
         height, width = (size, size) if isinstance(size, int) else tuple(size)
         return height, width
 

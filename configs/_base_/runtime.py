@@ -1,0 +1,6 @@
+# What every distillation needs beside the student's own recipe.
+custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
+custom_hooks = [
+    dict(type='mmkd.SeedIterations'),  # a resumed run repeats dropout and sampling
+    dict(type='mmkd.ExportStudent'),  # student_last.pth, student_best_….pth
+]

@@ -1,0 +1,93 @@
+"""SAKD-style (reconstructed): features of any width as vectors of one length.
+
+Guo et al., Semantic-aware knowledge distillation with parameter-free feature
+uniformization, Visual Intelligence 1:6, 2023.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd.connectors.align import Shape
+from mmkd.registry import MODELS
+
+FORMS = ('u1', 'u2', 'u3')
+
+
+@MODELS.register_module()
+class Uniformize(nn.Module):
+    r"""Turn a map (N, C, H, W) or tokens (N, L, C) into a vector (N, D), D without C.
+
+    Put the same one behind student and teacher: as ``connector`` and as
+    ``teacher_connector``. Maps are pooled to ``size`` x ``size`` first where they are
+    larger, giving L tokens x_i with C channels each.
+
+    - ``'u2'``: how alike the positions are. A = softmax_j(cos(x_i, x_j) / tau), the
+      vector is L vec(A) - 1, of length L^2. Any permutation or rotation of the channels
+      leaves it as it is.
+    - ``'u1'``: channels attend to each other. With X (C, L) normalised over all of it,
+      A = softmax(X X^T / sqrt(L)), the vector is the mean over channels of A X, of
+      length L.
+    - ``'u3'``: the mean token asks. a = softmax_i(cos(mean x, x_i) / tau), the vector
+      is L a - 1, of length L.
+
+    RECONSTRUCTION: the paper's abstract says that the operation is a self-attention
+    without parameters that gives vectors of one length, the same for teacher and
+    student. The equations, the size and tau are our guesses.
+
+    Args:
+        source: Shape of what comes in; given by the term, not needed.
+        target: Shape on the other side; likewise.
+        form: 'u1', 'u2' or 'u3'.
+        size: Height and width that larger maps are pooled to; None leaves them.
+        tau: Temperature of 'u2' and 'u3'.
+    """
+
+    def __init__(
+        self,
+        source: Shape = (),
+        target: Shape = (),
+        form: str = 'u2',
+        size: int | None = 4,
+        tau: float = 0.25,
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise ValueError(f"Uniformize form '{form}': choose from {FORMS}")
+        self.form = form
+        self.size = size
+        self.tau = tau
+
+    def forward(self, feature: Tensor, like: Tensor) -> Tensor:
+        """Uniformize in fp32, whatever comes in."""
+        with torch.autocast(feature.device.type, enabled=False):
+            x = self._tokens(feature)
+            if self.form == 'u1':
+                return _channels_attend(x)
+            vector = F.normalize(x, dim=2, eps=1e-6)
+            if self.form == 'u2':
+                attention = (vector @ vector.mT / self.tau).softmax(2)
+            else:
+                query = F.normalize(x.mean(1, keepdim=True), dim=2, eps=1e-6)
+                attention = (query @ vector.mT / self.tau).softmax(2)
+            return (attention * x.shape[1] - 1).flatten(1)
+
+    def _tokens(self, feature: Tensor) -> Tensor:
+        """A map or tokens as (N, L, C), pooled."""
+        half = feature.dtype in (torch.float16, torch.bfloat16)
+        x = feature.float() if half else feature
+        if x.ndim == 3:
+            return x
+        if self.size is not None and min(x.shape[-2:]) > self.size:
+            x = F.adaptive_avg_pool2d(x, self.size)
+        return x.flatten(2).mT
+
+
+def _channels_attend(x: Tensor) -> Tensor:
+    """Channels attend to channels; their mean: tokens (N, L, C) to (N, L)."""
+    rows = F.layer_norm(x.mT, x.mT.shape[1:])
+    attention = (rows @ rows.mT / x.shape[1] ** 0.5).softmax(2)
+    mean: Tensor = (attention @ rows).mean(1)
+    return mean

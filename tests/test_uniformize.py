@@ -1,0 +1,130 @@
+"""Uniformize: no parameters, one length, and what must leave the vector as it is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import zoo
+from torch import Tensor
+
+from mmkd.connectors import Uniformize
+
+FORMS = ('u1', 'u2', 'u3')
+# Stage maps of the CIFAR networks that the KD literature uses (C, H, W).
+MAPS = [(16, 32, 32), (64, 8, 8), (256, 8, 8), (512, 4, 4), (48, 4, 4), (960, 4, 4)]
+
+
+def vector(x: Tensor, form: str, **settings) -> Tensor:
+    return Uniformize(form=form, **settings)(x, like=x)
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('shape', MAPS)
+def test_one_length_and_no_parameters(form: str, shape: tuple[int, ...]):
+    module = Uniformize(shape, shape, form=form)
+    assert not list(module.parameters()) and not module.state_dict()
+    x = torch.randn(2, *shape)
+    assert module(x, like=x).shape == (2, 256 if form == 'u2' else 16)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_order_of_channels_does_not_matter(form: str):
+    x = torch.randn(2, 64, 8, 8)
+    mixed = x[:, torch.randperm(64)]
+    assert torch.allclose(vector(x, form), vector(mixed, form), atol=1e-5)
+
+
+@pytest.mark.parametrize('form', ['u2', 'u3'])
+def test_rotating_channels_does_not_matter(form: str):
+    x = torch.randn(2, 64, 8, 8)
+    rotation, _ = torch.linalg.qr(torch.randn(64, 64))
+    turned = torch.einsum('dc,nchw->ndhw', rotation, x)
+    assert torch.allclose(vector(x, form), vector(turned, form), atol=1e-5)
+    assert torch.allclose(vector(x, form), vector(3 * x, form), atol=1e-5)
+
+
+def test_u2_naive():
+    x = torch.randn(1, 3, 2, 2)
+    tokens = x.flatten(2)[0].T
+    expected = []
+    for a in tokens:
+        cos = [float(a @ b / a.norm() / b.norm()) for b in tokens]
+        total = sum(math.exp(c / 0.25) for c in cos)
+        expected += [4 * math.exp(c / 0.25) / total - 1 for c in cos]
+    assert vector(x, 'u2')[0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_u3_naive():
+    x = torch.randn(1, 3, 2, 2)
+    tokens = x.flatten(2)[0].T
+    query = tokens.mean(0)
+    cos = [float(query @ b / query.norm() / b.norm()) for b in tokens]
+    total = sum(math.exp(c / 0.25) for c in cos)
+    expected = [4 * math.exp(c / 0.25) / total - 1 for c in cos]
+    assert vector(x, 'u3')[0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_u1_naive():
+    x = torch.randn(1, 3, 2, 2)
+    rows = x.flatten(2)[0]
+    rows = (rows - rows.mean()) / (rows.var(correction=0) + 1e-5).sqrt()
+    expected = torch.zeros(4)
+    for a in rows:
+        weight = torch.softmax(torch.stack([a @ b / 2 for b in rows]), 0)
+        expected += sum(w * b for w, b in zip(weight, rows)) / 3
+    assert vector(x, 'u1')[0].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_u2_rows_sum_to_zero():
+    rows = vector(torch.randn(2, 8, 4, 4), 'u2').view(2, 16, 16)
+    assert torch.allclose(rows.sum(2), torch.zeros(2, 16), atol=1e-5)
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('fill', [0.0, 1.0])
+def test_constant_maps_have_finite_gradients(form: str, fill: float):
+    x = torch.full((1, 8, 4, 4), fill, requires_grad=True)
+    vector(x, form).square().sum().backward()
+    assert x.grad is not None and x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_half_precision_is_computed_in_full(form: str):
+    x = torch.randn(2, 8, 8, 8).bfloat16()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = vector(x, form)
+    assert half.dtype == torch.float32
+    assert torch.equal(half, vector(x.float(), form))
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_gradient(form: str):
+    x = torch.randn(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda y: vector(y, form), x)
+
+
+def test_tokens_and_size():
+    x = torch.randn(2, 8, 6, 6)
+    tokens = vector(x.flatten(2).mT, 'u2')
+    assert torch.equal(tokens, vector(x, 'u2', size=None)) and tokens.shape == (2, 1296)
+    with pytest.raises(ValueError, match="form 'u4'"):
+        Uniformize(form='u4')
+
+
+@pytest.mark.parametrize('kind', zoo.KINDS)
+def test_in_a_term_between_other_widths(kind: str):
+    """The vector match of SAKD on every task."""
+    term = dict(
+        student='backbone[-1]',
+        connector=dict(type='mmkd.Uniformize', size=2),
+        teacher_connector=dict(type='mmkd.Uniformize', size=2),
+        loss=dict(type='mmkd.MSE'),
+    )
+    distiller = zoo.distiller(kind, terms=dict(loss_vector=term)).train()
+    assert not list(distiller.terms.parameters())
+    data = distiller.data_preprocessor(zoo.batch(kind))
+    losses = distiller(**data, mode='loss')
+    losses['loss_vector'].backward()
+    assert distiller.student.backbone.layer4[0].conv1.weight.grad.abs().sum() > 0
