@@ -25,7 +25,9 @@ ModelConfig = Mapping[str, Any]
 
 try:
     distribution(MODULE2PACKAGE['mmseg'])
-except PackageNotFoundError:  # the fork's distribution has another name: _base_ finds it
+except (
+    PackageNotFoundError
+):  # the fork's distribution has another name: _base_ finds it
     MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 

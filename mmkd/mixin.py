@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from mmengine.config import Config, ConfigDict
 from mmkd.build import model_config, read_config
 
 _HERE = Path(__file__).resolve().parent
-EXPORT = dict(type='mmkd.ExportStudent')
+# As in configs/_base_/runtime.py.
+OUR_HOOKS = ('mmkd.SeedIterations', 'mmkd.ExportStudent')
 
 
 def distill(
@@ -42,14 +44,15 @@ def distill(
     student = config.get('model')
     if student is None:
         raise ValueError('The config has no model.')
-    if str(student.get('type', '')).startswith('mmkd.'):
+    if is_distillation(config):
         raise ValueError(
             'The config is a distillation already: run it without a method.'
         )
     part = read_method(method, student)
-    model = dict(type='mmkd.Distiller', student=student, terms=part.terms)
-    if 'model' in part:
-        model = Config._merge_a_into_b(part.model, model)
+    own = part.get('distiller', {})
+    if 'teacher' in own and (teacher is not None or teacher_ckpt is not None):
+        raise ValueError(f"The method '{method}' brings its own teacher: give none.")
+    model = {'type': 'mmkd.Distiller', **own, 'student': student, 'terms': part.terms}
     if teacher is not None:
         model['teacher'] = model_config(teacher)
     if teacher_ckpt is not None:
@@ -61,7 +64,7 @@ def distill(
 
 
 def register(config: Config) -> None:
-    """Let a config import mmkd and export the student at every save."""
+    """Let a config import mmkd and have its hooks."""
     imports = config.get('custom_imports') or dict(
         imports=[], allow_failed_imports=False
     )
@@ -70,8 +73,36 @@ def register(config: Config) -> None:
     if 'mmkd' not in names:
         config.custom_imports = dict(imports, imports=[*names, 'mmkd'])
     hooks = list(config.get('custom_hooks') or [])
-    if not any(hook.get('type') == EXPORT['type'] for hook in hooks):
-        config.custom_hooks = [*hooks, ConfigDict(EXPORT)]
+    there = [hook.get('type') for hook in hooks]
+    config.custom_hooks = hooks + [
+        ConfigDict(type=hook) for hook in OUR_HOOKS if hook not in there
+    ]
+
+
+def plain(config: Config) -> Config:
+    """The config of the student alone, with its own recipe: neither teacher nor terms.
+
+    A config that distils nothing comes back as it is.
+    """
+    if not is_distillation(config):
+        return config
+    config = Config(config.to_dict(), filename=config.filename)
+    student = model_config(config.model.student)
+    if config.get('data_preprocessor') is not None:
+        student.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
+    config.model = ConfigDict(student)
+    config.custom_hooks = [
+        hook
+        for hook in config.get('custom_hooks') or []
+        if not str(hook.get('type', '')).startswith('mmkd.')
+    ]
+    return config
+
+
+def is_distillation(config: Config) -> bool:
+    """Whether the config's model is one of mmkd's distillers."""
+    model = config.get('model') or {}
+    return str(model.get('type', '')).startswith('mmkd.') and 'student' in model
 
 
 def methods_folder() -> Path:
@@ -86,8 +117,6 @@ def methods_folder() -> Path:
 def list_methods() -> list[str]:
     """The names that ``method`` may have."""
     kinds = '|'.join(KINDS)
-    import re
-
     stems = (file.stem for file in methods_folder().glob('*.py'))
     return sorted({re.sub(rf'_({kinds})$', '', stem) for stem in stems})
 

@@ -9,12 +9,17 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import Registry
 
-# Distillers, connectors and losses.
+# Distillers, connectors, losses and networks.
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='mmkd',
-    locations=['mmkd.connectors', 'mmkd.distillers', 'mmkd.losses'],
+    locations=[
+        'mmkd.connectors',
+        'mmkd.distillers',
+        'mmkd.losses',
+        'mmkd.networks',
+    ],
 )
 # What runs beside training: the export of the student.
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.hooks'])

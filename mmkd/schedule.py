@@ -22,7 +22,6 @@ stop       1 before ``begin``, 0 from then on
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -44,23 +43,23 @@ class Piece:
     Args:
         kind: One of ``KINDS``.
         by: 'iter' or 'epoch'. Iteration-based runs need 'iter'.
-        begin: Where it begins.
-        end: Where it ends; None is the end of training.
+        begin: Where it begins: a count, or a share of the run such as 0.5.
+        end: Where it ends, likewise; None is the end of training.
         start: Factor at ``begin`` (linear, cosine, sigmoid).
         stop: Factor at ``end`` (linear, cosine, sigmoid).
         factor: The factor of 'constant'.
-        milestones: Of 'step'.
+        milestones: Of 'step', likewise.
         gamma: Of 'step'.
     """
 
     kind: str
     by: str = 'iter'
-    begin: int = 0
-    end: int | None = None
+    begin: int | float = 0
+    end: int | float | None = None
     start: float = 0.0
     stop: float = 1.0
     factor: float = 1.0
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[int | float, ...] = ()
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
@@ -68,23 +67,33 @@ class Piece:
             raise ValueError(f"schedule kind '{self.kind}': choose from {KINDS}")
         if self.by not in ('iter', 'epoch'):
             raise ValueError(f"schedule by '{self.by}': choose 'iter' or 'epoch'")
-        if self.end is not None and self.end < self.begin:
+        times = [t for t in (self.begin, self.end, *self.milestones) if t is not None]
+        if any(isinstance(time, float) and not 0 <= time <= 1 for time in times):
+            raise ValueError(f'schedule {times}: a count is an int, a share in [0, 1]')
+        comparable = type(self.end) is type(self.begin)
+        if comparable and self.end is not None and self.end < self.begin:
             raise ValueError(f'schedule ends at {self.end}, before {self.begin}')
 
     def at(self, time: int, length: int) -> float:
         """The factor at ``time`` of a run of ``length``."""
+        begin = _count(self.begin, length)
+        end = length if self.end is None else _count(self.end, length)
         if self.kind == 'stop':
-            return float(time < self.begin)
+            return float(time < begin)
         if self.kind == 'step':
-            reached = bisect.bisect_right(sorted(self.milestones), time)
+            reached = sum(_count(m, length) <= time for m in self.milestones)
             return math.pow(self.gamma, reached)
-        end = length if self.end is None else self.end
         if self.kind == 'constant':
-            return self.factor if self.begin <= time < end else 1.0
+            return self.factor if begin <= time < end else 1.0
         if time >= end:
             return self.stop
-        share = max(0, time - self.begin) / max(1, end - self.begin)
+        share = max(0, time - begin) / max(1, end - begin)
         return self.start + (self.stop - self.start) * _SHAPES[self.kind](share)
+
+
+def _count(time: int | float, length: int) -> int:
+    """A count as it is, a share as a count."""
+    return round(time * length) if isinstance(time, float) else time
 
 
 def make_piece(config: dict[str, object]) -> Piece:
@@ -112,7 +121,7 @@ def current_factor(pieces: tuple[Piece, ...]) -> float:
                 'term.weight yourself.'
             )
         last = max(piece.begin, piece.end or 0, *piece.milestones, 0)
-        if piece.by == 'epoch' and length == 1 and last > 1:
+        if piece.by == 'epoch' and length == 1 and last > 0:
             raise ValueError(
                 f'A schedule counts epochs up to {last}, but this run is one epoch '
                 "long, as iteration-based runs are: use by='iter'."

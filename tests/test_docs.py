@@ -27,24 +27,24 @@ def block(file: str, words: str) -> str:
 
 
 @pytest.fixture
-def at_loss(monkeypatch: pytest.MonkeyPatch):
+def sp_loss(monkeypatch: pytest.MonkeyPatch):
     """The example's file, imported as it would be."""
-    module = types.ModuleType('mmkd.losses.at')
-    exec(block('CONTRIBUTING.md', 'class AT'), module.__dict__)
-    monkeypatch.setitem(sys.modules, 'mmkd.losses.at', module)
-    yield module.AT()
-    MODELS.module_dict.pop('AT')
+    module = types.ModuleType('mmkd.losses.sp')
+    exec(block('CONTRIBUTING.md', 'class SP'), module.__dict__)
+    monkeypatch.setitem(sys.modules, 'mmkd.losses.sp', module)
+    yield module.SP()
+    MODELS.module_dict.pop('SP')
 
 
-def test_the_example_of_a_method(at_loss, tmp_path: Path):
+def test_the_example_of_a_method(sp_loss, tmp_path: Path):
     x = torch.randn(2, 3, 4, 4)
-    assert at_loss(x, 2 * x) < 1e-12  # a factor does not matter
-    fragment = tmp_path / 'at_cls.py'
-    fragment.write_text(block('CONTRIBUTING.md', 'loss_at='))
+    assert sp_loss(x, 2 * x) < 1e-12  # a factor does not matter
+    fragment = tmp_path / 'sp_cls.py'
+    fragment.write_text(block('CONTRIBUTING.md', 'loss_sp='))
     terms = Config.fromfile(str(fragment)).terms
     distiller = zoo.distiller('cls', terms=terms).train()
     log = distiller.train_step(zoo.batch('cls'), zoo.optimizer(distiller))
-    assert torch.allclose(log['loss_at'], 1000 * log['raw_at'])
+    assert torch.allclose(log['loss_sp'], 3000 * log['raw_sp'])
 
 
 def test_the_readmes_config_is_the_one_that_ships():

@@ -15,7 +15,7 @@ DOCUMENTS = sorted(
     [*ROOT.glob('*.md'), *(f for name in FOLDERS for f in (ROOT / name).rglob('*.md'))]
 )
 # CONTRIBUTING.md shows how to write these.
-EXAMPLES = {'mmkd/losses/at.py', 'configs/_base_/methods/at_cls.py', 'configs/at'}
+EXAMPLES = {'mmkd/losses/sp.py', 'configs/_base_/methods/sp_cls.py', 'configs/sp'}
 
 LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)')
 # A path from the root, as in `configs/kd/…` or `tools/train.py`.

@@ -24,10 +24,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'losses/functional.py': (set(), set()),
     'losses': (PARTS | {'losses'}, set()),
     'connectors': (PARTS | {'connectors'}, set()),
+    'networks': (PARTS | {'networks'}, set()),
     'term.py': ({'recorder', 'registry', 'schedule', 'targets'}, set()),
     'build.py': ({'registry'}, set()),
     'mixin.py': ({'build'}, set()),
-    'launch.py': (set(), set()),
+    'launch.py': ({'build', 'mixin'}, set()),
     'hooks': ({'registry', 'checkpoint', 'hooks'}, set()),
     'distillers': (
         {

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd.losses import CWD, KD, MSE
+from mmkd.losses import CWD, KD, MSE, AttentionTransfer
 from mmkd.targets import Targets
 
 
@@ -30,7 +30,16 @@ GOLDEN = [
     (CWD(tau=4), (2, 3, 4, 5), 2.051743600238646),
     (MSE('batch'), (2, 3, 4, 5), 255.84238656551315),
 ]
-LOSSES = [KD(), KD(tau=1), KD(activation='sigmoid'), CWD(), MSE(), MSE('batch')]
+LOSSES = [
+    KD(),
+    KD(tau=1),
+    KD(activation='sigmoid'),
+    CWD(),
+    MSE(),
+    MSE('batch'),
+    AttentionTransfer(),
+    AttentionTransfer('batch'),
+]
 
 
 @pytest.mark.parametrize(('loss', 'shape', 'value'), GOLDEN)

@@ -31,6 +31,9 @@ TIMES = (0, 2, 4, 6, 9)
         (dict(kind='step', milestones=(6, 4), gamma=0.5), (1, 1, 0.5, 0.25, 0.25)),
         (dict(kind='stop', begin=4), (1, 1, 0, 0, 0)),
         (dict(kind='linear', begin=4, end=4), (0, 0, 1, 1, 1)),
+        (dict(kind='linear', end=0.4), (0, 0.5, 1, 1, 1)),  # shares of the run
+        (dict(kind='stop', begin=0.5), (1, 1, 1, 0, 0)),
+        (dict(kind='step', milestones=(0.2, 6)), (1, 0.1, 0.1, 0.01, 0.01)),
     ],
 )
 def test_factors(config: dict, factors: tuple[float, ...]):
@@ -63,6 +66,7 @@ def test_without_a_run():
         (dict(kind='linear', by='step'), "'iter' or 'epoch'"),
         (dict(kind='linear', begin=5, end=3), 'ends at 3, before 5'),
         (dict(end=3), 'has a kind'),
+        (dict(kind='stop', begin=2.5), 'a share in'),
     ],
 )
 def test_mistakes(config: dict, words: str):

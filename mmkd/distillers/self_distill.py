@@ -24,7 +24,8 @@ class SelfDistiller(BaseDistiller):
     trained with the task's own loss: logits for classification and segmentation,
     features in place of the neck's for detection. Gradients of that loss reach the
     student through its features; the terms' do not reach the teacher. It is saved with
-    the distiller, and not exported.
+    the distiller, and not exported. If it has a method ``extra_losses`` (see
+    :class:`mmkd.networks.FRSKDSLATeacher`), what that returns is added.
 
     Args:
         student: The student's config: a dict, a config file, or 'mmdet::…'.
@@ -33,17 +34,20 @@ class SelfDistiller(BaseDistiller):
         terms: Name -> config of a :class:`mmkd.term.Term`; teacher paths are those of
             modules in the self-teacher.
         teacher_reads: Path or paths in the student.
+        teacher_target: Path of the student's logits, where the self-teacher makes such:
+            it is built with ``target``, their shape, too.
         supervision: Weight of the self-teacher's task loss. At zero it is not computed.
         detach: Keep gradients of the self-teacher's task loss from the student.
         **settings: See :class:`mmkd.distillers.base.BaseDistiller`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         student: str | ModelConfig | nn.Module,
         teacher: ModelConfig,
         terms: Mapping[str, Any],
         teacher_reads: str | Sequence[str] = 'backbone',
+        teacher_target: str | None = None,
         supervision: float = 1.0,
         detach: bool = False,
         **settings: Any,
@@ -53,17 +57,20 @@ class SelfDistiller(BaseDistiller):
             [teacher_reads] if isinstance(teacher_reads, str) else list(teacher_reads)
         )
         self.teacher_reads = paths
+        self.teacher_target = [] if teacher_target is None else [teacher_target]
         self.supervision = supervision
         self.detach = detach
-        features = self._features(self.rehearse([])[0])
+        seen = self.rehearse([])[0]
+        shapes: dict[str, Any] = {'sources': _shapes(self._features(seen))}
+        for path in self.teacher_target:
+            shapes['target'] = _shapes(seen[path])[0]
         with own_randomness():
-            shapes = [tuple(feature.shape[1:]) for feature in features]
-            self.teacher = MODELS.build({**teacher, 'sources': shapes})
+            self.teacher = MODELS.build({**teacher, **shapes})
         self.connect()
 
     def reads(self, terms: list[Term]) -> list[str]:
-        """What the self-teacher is fed with."""
-        return self.teacher_reads
+        """What the self-teacher is fed with, and the logits it is to be like."""
+        return self.teacher_reads + self.teacher_target
 
     def teach(
         self,
@@ -88,10 +95,25 @@ class SelfDistiller(BaseDistiller):
             for key, value in own.items():
                 scale = self.supervision if 'loss' in key else 1.0
                 losses[f'teacher_{key}'] = _scaled(value, scale)
+        if self.training and hasattr(teacher, 'extra_losses'):
+            logits = student[self.teacher_target[0]][0]
+            targets = self.task.targets(self.student, data_samples)
+            more = teacher.extra_losses(inputs, logits, output, self._read, targets)
+            losses.update(more)
         return {SOURCE: recorder}, losses
+
+    def _read(self, images: Tensor) -> list[Tensor]:
+        """The student's features of other images than the batch's."""
+        with Recorder(self.student, self.teacher_reads) as recorder:
+            self.task.run(self.student, images, None, self.teacher_reads)
+        return self._features(recorder)
 
     def _features(self, student: Recorder) -> list[Tensor]:
         return [level for path in self.teacher_reads for level in student[path]]
+
+
+def _shapes(features: list[Tensor]) -> list[tuple[int, ...]]:
+    return [tuple(feature.shape[1:]) for feature in features]
 
 
 def _scaled(value: Any, scale: float) -> Any:

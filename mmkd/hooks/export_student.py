@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch import nn
 
 from mmkd.checkpoint import read_checkpoint
 from mmkd.registry import HOOKS
@@ -95,3 +97,23 @@ def write(content: Any, target: Path) -> None:
     torch.save(content, part)
     os.replace(part, target)
     print_log(f'Student exported to {target}', 'current')
+
+
+def load_strictly(
+    model: nn.Module, weights: Mapping[str, Any], where: str | Path
+) -> None:
+    """Load all of ``weights`` into all of ``model``; raise if anything is left over.
+
+    Args:
+        model: The plain student.
+        weights: Its state dict.
+        where: The file they are from, for the message.
+    """
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        shown = '\n'.join(line[:400] for line in lines[1:5])
+        raise RuntimeError(
+            f"'{where}' is not a checkpoint of this model:\n{shown}"
+        ) from error

@@ -1,0 +1,18 @@
+_base_ = [
+    '../_base_/students/resnet18_8xb16_cifar100.py',
+    '../_base_/methods/frskd_cls.py',
+    '../_base_/runtime.py',
+]
+# The authors' recipe.
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+param_scheduler = dict(milestones=[100, 150], gamma=0.1)
+model = dict(
+    _base_.distiller,
+    _delete_=True,
+    student=dict(
+        _base_.model,
+        train_cfg=dict(augments=dict(type='Mixup', alpha=0.2)),  # in every batch
+        head=dict(_base_.model.head, loss=dict(type='CrossEntropyLoss', use_soft=True)),
+    ),
+    terms=_base_.terms,
+)

@@ -1,0 +1,57 @@
+"""AT: Paying More Attention to Attention (Zagoruyko and Komodakis, 1612.03928)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd.losses.functional import exact
+from mmkd.registry import MODELS
+from mmkd.targets import Targets
+
+
+@MODELS.register_module()
+class AttentionTransfer(nn.Module):
+    r"""Match where in the map a network looks.
+
+    .. math:: \frac{1}{N H W} \sum_{n,i} (q^s_{ni} - q^t_{ni})^2, \quad
+        q = \mathrm{normalise}_2(\mathrm{flatten}(\mathrm{mean}_c\, x^2))
+
+    ``reduction='mean'`` is this (FRSKD, weight 100 on CIFAR-100; RepDistiller, weight
+    1000). The maps have length 1, so its greatest value is 2 / HW: small maps count
+    more, and the weight belongs to one resolution.
+
+    ``reduction='batch'`` leaves the division by HW out: at most 2 for every size.
+
+    Args:
+        reduction: 'mean' or 'batch'.
+    """
+
+    same_shape = False  # channels may differ: the mean over them is compared
+
+    def __init__(self, reduction: str = 'mean') -> None:
+        super().__init__()
+        if reduction not in ('mean', 'batch'):
+            raise ValueError(
+                f"AttentionTransfer reduction '{reduction}': mean or batch"
+            )
+        self.reduction = reduction
+
+    @exact
+    def forward(
+        self, student: Tensor, teacher: Tensor, targets: Targets | None = None
+    ) -> Tensor:
+        """Compare maps (N, C, H, W) of equal height and width."""
+        if student.shape[2:] != teacher.shape[2:]:
+            raise ValueError(
+                'AttentionTransfer compares maps of one size, not '
+                f'{tuple(student.shape)} and {tuple(teacher.shape)}. '
+                "connector=dict(type='mmkd.Align') makes them equal."
+            )
+        squared = (attention(student) - attention(teacher)).pow(2)
+        return squared.mean() if self.reduction == 'mean' else squared.sum(1).mean()
+
+
+def attention(x: Tensor) -> Tensor:
+    """Energy of each position of a map, (N, HW), with length 1."""
+    return F.normalize(x.pow(2).mean(1).flatten(1), dim=1)
