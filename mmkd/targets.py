@@ -21,6 +21,7 @@ class Targets:
         mask_structures: Per image, instance masks as the task's package stores them.
         seg_maps: Per image, the class of each pixel (H, W).
         ignore_index: The label of a pixel in ``seg_maps`` that does not count.
+        input_size: Height and width of the batch, padding included.
         image_sizes: Per image, height and width without padding.
         sample_ids: Per image, what identifies it in its data set.
     """
@@ -32,6 +33,7 @@ class Targets:
     mask_structures: list[Any] | None = None
     seg_maps: list[Tensor] | None = None
     ignore_index: int = 255
+    input_size: tuple[int, int] | None = None
     image_sizes: list[tuple[int, int]] | None = None
     sample_ids: list[Any] | None = None
 

@@ -44,6 +44,7 @@ class DetectionTask(Task):
             mask_structures=[i.masks for i in instances]
             if all('masks' in i for i in instances)
             else None,
+            input_size=data_samples[0].metainfo.get('batch_input_shape'),
             image_sizes=image_sizes(data_samples),
             sample_ids=sample_ids(data_samples),
         )
