@@ -97,8 +97,8 @@ def _boxes(feature: Tensor, targets: Targets, size: int) -> tuple[Tensor, Tensor
         sampled = F.grid_sample(
             x[None], grid, padding_mode='border', align_corners=False
         )
-        crop = sampled[0].reshape(-1, len(boxes), points, points).transpose(0, 1)
-        crops.append(F.avg_pool2d(crop, 2) if len(boxes) else crop[..., :size, :size])
+        crop = sampled[0].reshape(len(x), len(boxes), points, points).transpose(0, 1)
+        crops.append(F.avg_pool2d(crop, 2) if len(boxes) else crop[..., ::2, ::2])
     return torch.cat(crops), torch.cat(targets.box_labels)
 
 

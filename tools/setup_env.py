@@ -4,7 +4,8 @@
 It makes a virtual environment, installs one of the two supported stacks into it,
 and compiles mmcv with its operators, which no package index offers ready-made.
 The compiled wheel is kept outside the checkout, so that it is built once per
-(mmcv, torch, Python, device). A finished environment is recognised and left alone.
+(mmcv, torch, Python, device). A finished environment is recognised and left alone;
+an interrupted one is taken up by the same command. Only Python itself is needed.
 
     python tools/setup_env.py --stack openmmlab --venv .venv
 """
@@ -12,19 +13,42 @@ The compiled wheel is kept outside the checkout, so that it is built once per
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import platform
+import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_TOOLS = ['setuptools==80.9.0', 'wheel', 'ninja', 'psutil']
+# The Python versions for which the pinned packages exist.
+PYTHONS = {'openmmlab': ((3, 9), (3, 12)), 'onedl': ((3, 10), (3, 13))}
+CHECK = 'import torch, torchvision, mmcv.ops, mmpretrain, mmdet, mmseg, mmkd'
+# An installation that was cut short leaves packages of which files are missing, and pip
+# takes them for installed: make it forget them.
+MEND = """
+import importlib.metadata, shutil
+for package in importlib.metadata.distributions():
+    files = [file for file in package.files or [] if file.suffix != '.pyc']
+    sizes = [(file.locate(), file.size) for file in files]
+    if not files or not all(
+        file.exists() and (size is None or file.stat().st_size == size)
+        for file, size in sizes
+    ):
+        print('  to be installed again, being incomplete:', package.metadata['Name'])
+        shutil.rmtree(package._path, ignore_errors=True)
+"""
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,14 +97,113 @@ def read_pins(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith('#')]
 
 
+@contextmanager
+def lock(file: Path) -> Iterator[None]:
+    """Let one process in at a time. The system frees the lock of one that dies."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open('w') as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say('  another process is at it: waiting')
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def pip(python: Path, *args: str) -> None:
     command = [str(python), '-m', 'pip', '--disable-pip-version-check', *args]
-    if subprocess.run(command).returncode:
+    env = dict(os.environ, PIP_ROOT_USER_ACTION='ignore')
+    code, tail = watch(command, env)
+    if code:
+        print('\n'.join(tail))
         sys.exit(
             f'setup: this failed: {" ".join(command)}\n'
-            'Run the same make command again after mending the cause above; '
+            'Run the same command again after mending the cause above; '
             'what is already done is kept.'
         )
+
+
+def watch(
+    command: list[str], env: dict[str, str], log: Path = Path(os.devnull)
+) -> tuple[int, list[str]]:
+    """Run a command that takes long; show that it lives and how far it is.
+
+    The output goes into ``log``, but for errors. Returns exit code and last lines.
+    """
+    tty, start = sys.stdout.isatty(), time.monotonic()
+    due, state, tail = (1 if tty else 30), '', deque[str](maxlen=40)
+    with log.open('w') as sink, child(command, env) as lines:
+        while (line := lines.get_line(1)) is not None:
+            sink.write(line)
+            line = line.rstrip()
+            if line and not line.startswith("WARNING: Location 'file:"):
+                tail.append(line)
+            state = read_state(line) or state
+            if line.startswith('ERROR'):
+                print(f'\r{line}' if tty else line, flush=True)
+            if time.monotonic() - start > due:
+                due += 1 if tty else 30
+                text = f'  {(time.monotonic() - start) / 60:4.1f} min  {state}'[:79]
+                print(f'\r{text:79s}' if tty else text, end='' if tty else '\n')
+                sys.stdout.flush()
+    if tty:
+        print(f'\r{"":79s}\r', end='', flush=True)
+    return lines.process.returncode, list(tail)
+
+
+class Lines:
+    """The output of a process, line by line, without waiting for ever."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.queue: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.queue.put(line)
+        self.queue.put(None)
+
+    def get_line(self, seconds: float) -> str | None:
+        """The next line; '' after ``seconds`` without one; None at the end."""
+        try:
+            return self.queue.get(timeout=seconds)
+        except queue.Empty:
+            return ''
+
+
+@contextmanager
+def child(command: list[str], env: dict[str, str]) -> Iterator[Lines]:
+    """Start a process, and do not leave it behind."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        text=True,
+        errors='replace',
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield Lines(process)
+        process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def read_state(line: str) -> str:
+    """What a line of pip or ninja tells of the progress."""
+    step = re.search(r'\[(\d+)/(\d+)\]', line)
+    if step:
+        done, total = map(int, step.groups())
+        filled = 25 * done // max(total, 1)
+        return f'compiling [{"#" * filled:.<25}] {done}/{total} files'
+    step = re.match(r'\s*(?:Downloading|Using cached) (\S+)( \(.+\))?', line)
+    if step:
+        return f'fetching {Path(step[1]).name}{step[2] or ""}'
+    return 'installing' if line.startswith('Installing collected') else ''
 
 
 def device_tag(python: Path) -> str:
@@ -103,127 +226,131 @@ def build_mmcv(python: Path, pin: str, torch_pin: str, cache: Path, jobs: int) -
     tag = f'cp{sys.version_info.major}{sys.version_info.minor}-{platform.machine()}'
     key = '_'.join([pin, torch_pin, tag, device]).replace('==', '-')
     folder = cache / 'wheels' / key
-    found = sorted(folder.glob('*.whl'))
-    if found:
-        say(f'  mmcv: using the wheel compiled before, {found[0]}')
-        return found[0]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with lock(cache / 'locks' / f'{key}.lock'):
+        if not any(folder.glob('*.whl')):
+            compile_mmcv(python, pin, folder, jobs, device)
+        else:
+            say('  the wheel compiled before')
+    return sorted(folder.glob('*.whl'))[0]
+
+
+def compile_mmcv(python: Path, pin: str, folder: Path, jobs: int, device: str) -> None:
+    """Make ``folder`` with the wheel in it; if that fails there is no such folder."""
+    part = folder.with_name(f'{folder.name}.part')
+    shutil.rmtree(part, ignore_errors=True)  # of a build that was interrupted
+    part.mkdir(parents=True)
     env = dict(os.environ, MMCV_WITH_OPS='1', MAX_JOBS=str(jobs))
     env.setdefault('CFLAGS', '-O1 -g0')
     if device == 'cpu':
         env['CUDA_VISIBLE_DEVICES'] = ''
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        command = [
-            str(python),
-            '-m',
-            'pip',
-            '--disable-pip-version-check',
-            'wheel',
-            pin,
-            '--no-deps',
-            '--no-build-isolation',
-            '--no-cache-dir',
-            '-v',
-            '--no-binary',
-            pin.split('==')[0],
-            '--wheel-dir',
-            temporary,
-        ]
-        log = Path(temporary) / 'build.log'
-        if not run_with_progress(command, env, log):
-            kept = cache / f'{key}.log'
-            shutil.copy(log, kept)
-            tail = '\n'.join(log.read_text(errors='replace').splitlines()[-25:])
-            sys.exit(
-                f'{tail}\nsetup: compiling {pin} failed; whole log: {kept}\n'
-                'A C++ compiler (g++) and the Python headers are needed.'
-            )
-        log.unlink()
-        try:
-            Path(temporary).rename(folder)  # atomic: a half-built wheel is never found
-        except OSError:
-            pass  # another process finished the same wheel first
-        else:
-            Path(temporary).mkdir()  # for the context manager to remove
-    return sorted(folder.glob('*.whl'))[0]
-
-
-def run_with_progress(command: list[str], env: dict[str, str], log: Path) -> bool:
-    """Run the build, its output into ``log``, ninja's '[i/n]' as a progress bar."""
-    tty, shown, start = sys.stdout.isatty(), -1, time.time()
-    with (
-        log.open('w') as sink,
-        subprocess.Popen(
-            command,
-            env=env,
-            text=True,
-            errors='replace',
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            sink.write(line)
-            step = re.search(r'\[(\d+)/(\d+)\]', line)
-            if step is None:
-                continue
-            done, total = map(int, step.groups())
-            percent = 100 * done // max(total, 1)
-            if percent // (1 if tty else 10) == shown:
-                continue
-            shown = percent // (1 if tty else 10)
-            bar = '#' * (percent // 4) + '.' * (25 - percent // 4)
-            text = (
-                f'  compiling mmcv [{bar}] {done}/{total} files, '
-                f'{(time.time() - start) / 60:.1f} min'
-            )
-            print(f'\r{text}' if tty else text, end='' if tty else '\n', flush=True)
-    if tty:
-        print()
-    return process.returncode == 0
-
-
-def main() -> None:
-    args = parse_args()
-    if sys.version_info < (3, 9):
+    name = pin.split('==')[0]
+    options = ['--no-deps', '--no-build-isolation', '--no-cache-dir', '-v']
+    options += ['--no-binary', name, '--wheel-dir', str(part)]
+    log = folder.with_name(f'{folder.name}.log')
+    command = [str(python), '-m', 'pip', '--disable-pip-version-check', 'wheel', pin]
+    code, tail = watch([*command, *options], env, log)
+    if code:
+        print('\n'.join(tail))
         sys.exit(
-            'setup: Python 3.9 or newer is needed; '
-            'choose one with PYTHON=python3.11 make …'
+            f'setup: compiling {pin} failed; whole log: {log}\n'
+            'A C++ compiler (g++) and the Python headers are needed.'
         )
-    pins = read_pins(ROOT / 'requirements' / f'{args.stack}.txt')
-    dev = read_pins(ROOT / 'requirements' / 'dev.txt')
-    venv: Path = args.venv.absolute()
-    python = venv / 'bin' / 'python'
-    mark = venv / '.mmkd-ready'
-    state = hashlib.sha256(
-        '\n'.join([*pins, *dev, sys.version, str(ROOT)]).encode()
-    ).hexdigest()
-    if mark.is_file() and mark.read_text() == state and python.exists():
-        return
-    say(
-        f'Preparing {venv.name} with the {args.stack} stack '
-        '(once; 5 to 15 minutes on two cores, about 6 GB)'
-    )
-    mark.unlink(missing_ok=True)
-    if not python.exists():
-        subprocess.run([sys.executable, '-m', 'venv', str(venv)], check=True)
+    log.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)  # atomic: a half-built wheel is never found
 
+
+def make_venv(venv: Path) -> None:
+    """Make a virtual environment, unless there is a working one of this Python."""
+    python = venv / 'bin' / 'python'
+    code = 'import sys, pip; print(sys.version)'
+    if python.exists():
+        found = subprocess.run(
+            [str(python), '-c', code], capture_output=True, text=True
+        )
+        if found.stdout.strip() == sys.version.strip():
+            return
+    made = subprocess.run(
+        [sys.executable, '-m', 'venv', '--clear', str(venv)],
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        version = f'{sys.version_info.major}.{sys.version_info.minor}'
+        sys.exit(
+            f'{made.stdout}{made.stderr}\n'
+            f'setup: {sys.executable} cannot make a virtual environment. On Debian and '
+            f'Ubuntu: apt install python{version}-venv python{version}-dev. Or choose '
+            'another Python: make setup PYTHON=/path/to/python3.11'
+        )
+
+
+def prepare(args: argparse.Namespace, pins: list[str], dev: list[str]) -> None:
+    """Install everything; what is there already is kept."""
+    venv = args.venv
+    python = venv / 'bin' / 'python'
+    make_venv(venv)
+    subprocess.run([str(python), '-c', MEND], check=True)
     torch = [pin for pin in pins if re.match(r'torch(vision)?==', pin)]
     mmcv = next(pin for pin in pins if re.match(r'(onedl-)?mmcv==', pin))
     numpy = [pin for pin in pins if pin.startswith('numpy')]
     say(f'[1/4] {" and ".join(torch)}')
-    pip(python, 'install', '-q', *BUILD_TOOLS, *torch, *numpy)
+    pip(python, 'install', *BUILD_TOOLS, *torch, *numpy)
     say(f'[2/4] {mmcv} with operators')
     wheel = build_mmcv(python, mmcv, torch[0], args.cache, args.jobs)
     say('[3/4] the other packages')
     rest = [pin for pin in pins if pin != mmcv]
-    pip(python, 'install', '-q', *rest, str(wheel), *dev)
+    pip(python, 'install', *rest, str(wheel), *dev)
     say('[4/4] mmkd itself, in place')
-    pip(python, 'install', '-q', '--no-deps', '--no-build-isolation', '-e', str(ROOT))
-    mark.write_text(state)
-    say(f'Ready: {venv.name}')
+    pip(python, 'install', '--no-deps', '--no-build-isolation', '-e', str(ROOT))
+    check = subprocess.run([str(python), '-c', CHECK], capture_output=True, text=True)
+    if check.returncode:
+        sys.exit(
+            f'{check.stderr}\nsetup: {venv} does not work. If an earlier installation '
+            'into it was cut short, delete that folder and run the same command again.'
+        )
+
+
+def main() -> None:
+    args = parse_args()
+    oldest, newest = PYTHONS[args.stack]
+    if not oldest <= sys.version_info[:2] <= newest:
+        sys.exit(
+            f'setup: this is Python {platform.python_version()}; the {args.stack} '
+            f'stack has packages for {".".join(map(str, oldest))} to '
+            f'{".".join(map(str, newest))}: make setup PYTHON=/path/to/python3.11'
+        )
+    pins = read_pins(ROOT / 'requirements' / f'{args.stack}.txt')
+    dev = read_pins(ROOT / 'requirements' / 'dev.txt')
+    args.venv = args.venv.absolute()
+    mark = args.venv / '.mmkd-ready'
+    state = hashlib.sha256(
+        '\n'.join([*pins, *dev, sys.version, str(ROOT)]).encode()
+    ).hexdigest()
+
+    def ready() -> bool:
+        python = args.venv / 'bin' / 'python'
+        return mark.is_file() and mark.read_text() == state and python.exists()
+
+    if ready():
+        return
+    name = hashlib.sha256(str(args.venv).encode()).hexdigest()[:16]
+    with lock(args.cache / 'locks' / f'{name}.lock'):
+        if ready():  # the other process was making the same one
+            return
+        say(
+            f'Preparing {args.venv.name} with the {args.stack} stack '
+            '(once; about 10 minutes on two cores, 6 GB)'
+        )
+        mark.unlink(missing_ok=True)
+        prepare(args, pins, dev)
+        mark.write_text(state)
+        say(f'Ready: {args.venv.name}')
 
 
 if __name__ == '__main__':
-    main()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that pip ends with us
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('\nsetup: interrupted. The same command goes on from here.')
