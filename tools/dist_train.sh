@@ -26,4 +26,4 @@ exec "${PYTHON:-python}" -m torch.distributed.run \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$gpus" \
-    "$here/train.py" "$config" --launcher pytorch "$@"
+    "$here/${MMKD_TOOL:-train.py}" "$config" "$@" --launcher pytorch

