@@ -76,14 +76,18 @@ class Stage:
     def load(self) -> None:
         """Take up the state of an earlier run, unless it was of other settings."""
         digest = hashlib.sha256(json.dumps(self.options, default=str).encode())
-        for file in sorted([*CONFIGS.glob('*.py'), *CONFIGS.glob('../_base_/*/*.py')]):
-            digest.update(file.read_bytes())
+        names = ('_digits', 'student', 'teacher', self.config.stem)
+        fragment = f'../_base_/methods/{self.config.stem}_cls.py'
+        for file in (*(CONFIGS / f'{name}.py' for name in names), CONFIGS / fragment):
+            digest.update(file.read_bytes() if file.is_file() else b'')
         key = digest.hexdigest()
         try:
             self.state = json.loads((self.folder / PROGRESS).read_text())
         except (OSError, ValueError):
             self.state = {}
         if self.state.get('key') != key:
+            if self.state:
+                print(f'{self.name}: the settings are new, so it starts anew')
             shutil.rmtree(self.folder, ignore_errors=True)
             self.state = dict(key=key, epoch=0, accuracy=0.0, seconds=0.0, done=False)
         self.folder.mkdir(parents=True, exist_ok=True)

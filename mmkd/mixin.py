@@ -13,7 +13,7 @@ from mmkd.build import model_config, read_config
 
 _HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
-OUR_HOOKS = ('mmkd.SeedIterations', 'mmkd.ExportStudent')
+OUR_HOOKS = ('mmkd.SeedIterations', 'mmkd.TrainBranch', 'mmkd.ExportStudent')
 
 
 def distill(
@@ -52,6 +52,8 @@ def distill(
     own = part.get('distiller', {})
     if 'teacher' in own and (teacher is not None or teacher_ckpt is not None):
         raise ValueError(f"The method '{method}' brings its own teacher: give none.")
+    if 'student' in part:  # layers that the method puts into the student
+        student = {**student, **part.student, 'of': student['type']}
     model = {'type': 'mmkd.Distiller', **own, 'student': student, 'terms': part.terms}
     if teacher is not None:
         model['teacher'] = model_config(teacher)

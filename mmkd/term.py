@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -76,7 +76,11 @@ class Term(nn.Module):
         return self.weight
 
     def build_connectors(self, student: Recorder, teacher: Recorder) -> None:
-        """Build one connector per level from example features, and check the shapes."""
+        """Build one connector per level from example features, and check the shapes.
+
+        A loss with parameters has ``build(student, teacher, classes)``. It is told the
+        levels as it will see them and the number of classes, if the student says it.
+        """
         students, teachers = self.levels(student, teacher)
         for i, (s, t) in enumerate(zip(students, teachers)):
             if self.configs[1]:
@@ -86,11 +90,14 @@ class Term(nn.Module):
                 chain, s = _build_chain(self.configs[0], source=s, target=t)
                 self.connectors.append(chain)
             self._check(s, t, i)
+            students[i], teachers[i] = s, t
+        if hasattr(self.loss, 'build'):
+            self.loss.build(students, teachers, count_classes(student.model))
 
     def levels(self, student: Recorder, teacher: Recorder) -> tuple[Levels, Levels]:
         """The features on both sides; raises if the numbers of levels differ."""
         students = [level for path in self.student_paths for level in student[path]]
-        teachers = [level for path in self.teacher_paths for level in teacher[path]]
+        teachers = self.teacher_levels(teacher)
         if len(students) != len(teachers):
             raise ValueError(
                 f'{self.name}: the student gives {len(students)} levels and the '
@@ -101,17 +108,35 @@ class Term(nn.Module):
             )
         return students, teachers
 
+    def teacher_levels(self, teacher: Recorder) -> Levels:
+        """The features of the teacher."""
+        return [level for path in self.teacher_paths for level in teacher[path]]
+
     def forward(
         self, student: Recorder, teacher: Recorder, targets: Targets | None = None
     ) -> Tensor:
-        """The unweighted loss, summed over levels.
+        """The unweighted loss: summed over levels, or of all together if it is joint.
 
         Args:
             student: What the student did in this step.
             teacher: What the teacher did.
             targets: The ground truth, for losses that want it.
         """
+        pairs = self._connected(student, teacher)
+        if getattr(self.loss, 'joint', False):
+            together: Tensor = self.loss(*zip(*pairs), targets)
+            return together
         total: Tensor | None = None
+        for s, t in pairs:
+            value = self.loss(s, t, targets)
+            total = value if total is None else total + value
+        assert total is not None
+        return total
+
+    def _connected(
+        self, student: Recorder, teacher: Recorder
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Level by level, what the loss sees of both sides."""
         for i, (s, t) in enumerate(zip(*self.levels(student, teacher))):
             like = s
             if self.teacher_connectors:
@@ -119,10 +144,7 @@ class Term(nn.Module):
             if self.connectors:
                 s = self.connectors[i](s, like=t)
             self._check(s, t, i)
-            value = self.loss(s, t, targets)
-            total = value if total is None else total + value
-        assert total is not None
-        return total
+            yield s, t
 
     def idle(self) -> Tensor | float:
         """Zero; tied to the term's parameters, so that DDP does not wait for them."""
@@ -170,6 +192,20 @@ def build_terms(configs: Config, sources: Sequence[str]) -> nn.ModuleDict:
             name = f'{key}_{teacher}' if len(sources) > 1 and not source else key
             terms[name] = Term(name, **{**config, 'source': teacher})
     return terms
+
+
+def count_classes(model: nn.Module) -> int | None:
+    """How many classes a model's head tells apart; None if it does not say."""
+    for name in ('head', 'decode_head', 'roi_head.bbox_head', 'bbox_head', 'mask_head'):
+        try:
+            head: Any = model.get_submodule(name)
+        except AttributeError:
+            continue
+        head = head[-1] if isinstance(head, nn.ModuleList) else head  # a cascade's last
+        number = getattr(head, 'num_classes', None)
+        if isinstance(number, int):
+            return number
+    return None
 
 
 def check_keys(where: str, config: Config, target: Any) -> None:

@@ -30,7 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'build.py': ({'registry'}, set()),
     'mixin.py': ({'build'}, set()),
     'launch.py': ({'build', 'mixin'}, set()),
-    'hooks': ({'registry', 'checkpoint', 'hooks'}, set()),
+    'hooks': ({'build', 'registry', 'checkpoint', 'hooks'}, set()),
     'distillers': (
         {
             'build',

@@ -81,6 +81,10 @@ class Distiller(BaseDistiller):
                 raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
             self._add_teacher(name, **config)
         self.connect()
+        for term in self.terms.values():
+            if hasattr(term.loss, 'check_teacher'):  # it belongs to one teacher
+                model = self.frozen[str(term.source)].model
+                term.loss.check_teacher(model, term.teacher_paths)
         _check_inherit(self.student, self.teacher, self.inherit)
 
     def _add_teacher(

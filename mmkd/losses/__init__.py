@@ -3,6 +3,17 @@
 from mmkd.losses.at import AttentionTransfer
 from mmkd.losses.cwd import CWD
 from mmkd.losses.kd import KD
+from mmkd.losses.letkd import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses.mse import MSE
+from mmkd.losses.sakd import SAKDBranch, SAKDMatch
 
-__all__ = ['AttentionTransfer', 'CWD', 'KD', 'MSE']
+__all__ = [
+    'AttentionTransfer',
+    'CWD',
+    'KD',
+    'LetKDIntermediate',
+    'LetKDPenultimate',
+    'MSE',
+    'SAKDBranch',
+    'SAKDMatch',
+]

@@ -1,6 +1,7 @@
 """Larger trainable parts: self-teachers, and the networks that the KD papers use."""
 
 from mmkd.networks.frskd import FRSKDSLATeacher, FRSKDTeacher
+from mmkd.networks.letkd import KDLayer, kd_layered
 from mmkd.networks.mobilenet import CifarMobileNetV2, MobileNetV1
 from mmkd.networks.resnet import CifarResNet, WideResNet
 from mmkd.networks.shufflenet import CifarShuffleNetV1, CifarShuffleNetV2
@@ -14,6 +15,8 @@ __all__ = [
     'CifarVGG',
     'FRSKDSLATeacher',
     'FRSKDTeacher',
+    'KDLayer',
     'MobileNetV1',
     'WideResNet',
+    'kd_layered',
 ]

@@ -1,0 +1,13 @@
+_base_ = [
+    'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    '../_base_/methods/sakd_two_stage.py',
+    '../_base_/runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher='mmdet::mask_rcnn/mask-rcnn_r101_fpn_2x_coco.py',
+    teacher_ckpt='https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/mask_rcnn_r101_fpn_2x_coco/mask_rcnn_r101_fpn_2x_coco_bbox_mAP-0.408__segm_mAP-0.366_20200505_071027-14b391c7.pth',
+    terms=_base_.terms,
+)

@@ -1,0 +1,336 @@
+"""letKD: Knowledge Distillation Layer that Lets the Student Decide (BMVC 2023,
+2309.02843): what the scores of the student's KD layers are compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmkd.losses.functional import exact, full
+from mmkd.regions import NOTHING, label_map
+from mmkd.registry import MODELS
+from mmkd.targets import Targets
+
+RANDOM = 'random'
+LARGEST = 2**26  # numbers in a chunk of a (positions, templates) matrix
+
+
+class CodebookLoss(nn.Module):
+    """KL(target || softmax of scores), the target made from a codebook.
+
+    A subclass has ``part``, what it reads in the file, and writes :meth:`random` and
+    :meth:`rows`. The tensors are in no checkpoint: the file is read again.
+
+    Args:
+        codebook: A file of ``tools/build_codebook.py``. 'random' says that a
+            meaningless one is meant (in tests).
+    """
+
+    same_shape = False
+    part = ''
+
+    def __init__(self, codebook: str | None = None) -> None:
+        super().__init__()
+        self.codebook = codebook
+        self.meta: dict[str, Any] = {}
+        self.names: list[str] = []
+        if codebook is not None and codebook != RANDOM:
+            self._read(codebook)
+
+    def _read(self, codebook: str) -> None:
+        if not Path(codebook).expanduser().is_file():
+            raise FileNotFoundError(
+                f"There is no codebook '{codebook}'. Make it once from the teacher and "
+                'its training set: python tools/build_codebook.py CONFIG'
+            )
+        file = torch.load(
+            Path(codebook).expanduser(), map_location='cpu', weights_only=True
+        )
+        if self.part not in file:
+            raise ValueError(f"The codebook '{codebook}' has no {self.part} part.")
+        self.meta = file['meta']
+        self._take(file[self.part])
+
+    def _take(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor, persistent=False)
+        self.names = list(tensors)
+
+    def check_teacher(self, teacher: nn.Module, paths: Sequence[str]) -> None:
+        """Raise if the codebook is of another teacher, or of another layer of it."""
+        if not self.meta:
+            return
+        own = self.meta['paths'][self.part]
+        if list(paths) != own:
+            raise ValueError(f"'{self.codebook}' is of {own}, the term of {paths}.")
+        if self.meta['teacher'] != digest(teacher):
+            raise ValueError(
+                f"The codebook '{self.codebook}' was made from other weights than this "
+                'teacher has. Make it again: python tools/build_codebook.py CONFIG'
+            )
+
+    def random(self, templates: int, channels: int) -> dict[str, Tensor]:
+        """A meaningless codebook."""
+        raise NotImplementedError
+
+    def rows(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Targets (P, K), as probabilities, of features (P, C) with labels (P,)."""
+        raise NotImplementedError
+
+    def build(
+        self,
+        students: Sequence[Tensor],
+        teachers: Sequence[Tensor],
+        classes: int | None = None,
+    ) -> None:
+        """Check the codebook against example features, before training begins."""
+        for student, teacher in zip(students, teachers):
+            self._ready(student, teacher)
+
+    def _ready(self, student: Tensor, teacher: Tensor) -> None:
+        templates, channels = student.shape[1], teacher.shape[1]
+        if self.codebook is None:
+            raise ValueError(
+                f'{type(self).__name__} needs a codebook: a file of '
+                "tools/build_codebook.py (or 'random', if that is meant)."
+            )
+        if not self.names:
+            self._take(self.random(templates, channels))
+        for name in self.names:  # with the scores, also in double precision
+            self._buffers[name] = self._buffers[name].to(full(student))  # type: ignore
+        has = (self.templates, self.channels)
+        if has != (templates, channels):
+            raise ValueError(
+                f"The codebook '{self.codebook}' has {has[0]} templates and "
+                f'{has[1]} channels. The student has {templates} templates '
+                f'(templates=…), and the teacher {channels} channels.'
+            )
+
+    @property
+    def templates(self) -> int:
+        """K."""
+        raise NotImplementedError
+
+    @property
+    def channels(self) -> int:
+        """Those of the teacher's map."""
+        raise NotImplementedError
+
+    def compare(
+        self, student: Tensor, teacher: Tensor, labels: Tensor | None
+    ) -> Tensor:
+        """The mean over positions of KL, in chunks that are made again for gradients.
+
+        Args:
+            student: Scores (N, K, H, W).
+            teacher: A map (N, C, H, W).
+            labels: The class of each position (N, H, W); only those that have one
+                count. None: all count.
+        """
+        scores, features = _positions(student), _positions(teacher)
+        kept = None if labels is None else labels.flatten()
+        if kept is not None:
+            known = kept != NOTHING
+            scores, features, kept = scores[known], features[known], kept[known]
+        size = max(1, LARGEST // self.templates)
+        total = scores.sum() * 0.0
+        for start in range(0, len(scores), size):
+            part = slice(start, start + size)
+            own = None if kept is None else kept[part]
+            several = len(scores) > size and torch.is_grad_enabled()
+            chunk = (scores[part], features[part], own)
+            total = total + (
+                checkpoint(self._sum, *chunk, use_reentrant=False)
+                if several
+                else self._sum(*chunk)
+            )
+        return total / max(1, len(scores))
+
+    def _sum(self, scores: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
+        with torch.no_grad():
+            target = self.rows(features, labels)
+        return F.kl_div(F.log_softmax(scores, 1), target, reduction='sum')
+
+
+@MODELS.register_module()
+class LetKDPenultimate(CodebookLoss):
+    r"""Predict, at every position, which of the teacher's visual words is there.
+
+    .. math:: \frac{1}{N H W} \sum_{n,i}
+        \mathrm{KL}(p^t_{ni} \| \mathrm{softmax}(s_{ni})), \quad
+        p^t = \mathrm{softmax}_k(-\tau \|z - \rho_k\|^2)
+
+    s are the scores of a KD layer; z is the teacher's last map; the words \rho are the
+    centres of k-means on it. This is QuEST (1912.01540), whose tau is 5. A teacher's
+    map of another size is average-pooled to the student's; for sizes that are not twice
+    the student's this is a RECONSTRUCTION. The paper's weight is 1.
+
+    Args:
+        codebook: A file of ``tools/build_codebook.py``, or 'random' (in tests).
+        tau: How sharp the targets are.
+    """
+
+    part = 'penultimate'
+    centers: Tensor
+
+    def __init__(self, codebook: str | None = None, tau: float = 1.0) -> None:
+        super().__init__(codebook)
+        self.tau = tau
+
+    @property
+    def templates(self) -> int:
+        """How many words there are."""
+        return len(self.centers)
+
+    @property
+    def channels(self) -> int:
+        """Those of a word."""
+        return self.centers.shape[1]
+
+    def random(self, templates: int, channels: int) -> dict[str, Tensor]:
+        """Words from anywhere."""
+        generator = torch.Generator().manual_seed(0)
+        return {'centers': torch.randn(templates, channels, generator=generator)}
+
+    def rows(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """The words of features (P, C), as (P, K)."""
+        return F.softmax(-self.tau * distances(features, self.centers), 1)
+
+    @exact
+    def forward(
+        self, student: Tensor, teacher: Tensor, targets: Targets | None = None
+    ) -> Tensor:
+        """Compare scores (N, K, H, W) with a map (N, C, H', W')."""
+        self._ready(student, teacher)
+        return self.compare(student, pool(teacher, student.shape[2:]), None)
+
+
+@MODELS.register_module()
+class LetKDIntermediate(CodebookLoss):
+    r"""Decide as the teacher does, with what it confuses.
+
+    .. math:: \frac{1}{M} \sum_m \mathrm{KL}(S_{a(m)} \| \mathrm{softmax}(s_m)), \quad
+        a = \arg\min_{k \in \mathrm{sub}(y)} \|W^\top (f - \bar f) - \rho_k\|^2
+
+    Each class has sub-classes, centres \rho in the space of an LDA of the teacher's
+    map f. a is the nearest centre within the class y of the position, and row a of the
+    table S tells how often the positions of a are nearest to each sub-class of any
+    class. s are the scores of a KD layer.
+
+    M counts the positions that have a class: all in classification; as extensions, not
+    in the paper, those in a box in detection, and those with a label in segmentation.
+    Sizes are as in :class:`LetKDPenultimate`. The paper's weight is 1.
+
+    Args:
+        codebook: A file of ``tools/build_codebook.py``, or 'random' (in tests).
+        subclasses: Of each class, in a random codebook.
+    """
+
+    part = 'intermediate'
+    weight: Tensor
+    bias: Tensor
+    centers: Tensor
+    table: Tensor
+
+    def __init__(self, codebook: str | None = None, subclasses: int = 8) -> None:
+        super().__init__(codebook)
+        self.subclasses = int(self.meta.get('subclasses', subclasses))
+
+    @property
+    def templates(self) -> int:
+        """Sub-classes of all classes."""
+        return len(self.centers)
+
+    @property
+    def channels(self) -> int:
+        """Those of the map before the LDA."""
+        return self.weight.shape[1]
+
+    def random(self, templates: int, channels: int) -> dict[str, Tensor]:
+        """A space of two dimensions, and a table that confuses everything a little."""
+        generator = torch.Generator().manual_seed(0)
+        table = torch.full((templates, templates), 0.1 / templates)
+        table.diagonal().add_(0.9)
+        return {
+            'weight': torch.randn(2, channels, generator=generator),
+            'bias': torch.zeros(2),
+            'centers': torch.randn(templates, 2, generator=generator),
+            'table': table,
+        }
+
+    def nearest(self, features: Tensor, labels: Tensor) -> Tensor:
+        """The sub-class (P,) of features (P, C) within their classes (P,)."""
+        z = F.linear(features, self.weight, self.bias)
+        return nearest_within(z, labels, self.centers, self.subclasses)
+
+    def rows(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Rows of the table (P, K)."""
+        assert labels is not None
+        return self.table[self.nearest(features, labels)]
+
+    @exact
+    def forward(
+        self, student: Tensor, teacher: Tensor, targets: Targets | None = None
+    ) -> Tensor:
+        """Compare scores (N, K, H, W) with a map (N, C, H', W')."""
+        self._ready(student, teacher)
+        if targets is None:
+            raise ValueError('LetKDIntermediate needs the ground truth.')
+        teacher = pool(teacher, student.shape[2:])
+        labels = label_map(teacher, targets)
+        classes = self.templates // self.subclasses
+        if labels.max() >= classes:
+            raise ValueError(
+                f'There are labels up to {int(labels.max())}, and {self.templates} '
+                f'templates: {self.subclasses} for each of {classes} classes.'
+            )
+        return self.compare(student, teacher, labels)
+
+
+def pool(teacher: Tensor, size: Sequence[int]) -> Tensor:
+    """Average-pool a map to the student's height and width."""
+    if tuple(teacher.shape[2:]) == tuple(size):
+        return teacher
+    return F.adaptive_avg_pool2d(teacher, (size[0], size[1]))
+
+
+def distances(x: Tensor, centers: Tensor) -> Tensor:
+    """Squared distances (P, K) of (P, C) and (K, C), less the length of each x.
+
+    Neither an argmin nor a softmax over K minds what is left out, and large numbers do
+    not cancel.
+    """
+    return centers.square().sum(1) - 2 * x @ centers.T
+
+
+def nearest_within(
+    z: Tensor, labels: Tensor, centers: Tensor, subclasses: int
+) -> Tensor:
+    """The index (P,) of the nearest of the centres (K, C) of each one's class."""
+    groups = centers.view(-1, subclasses, centers.shape[1])
+    own = groups[labels]  # (P, subclasses, C)
+    apart = own.square().sum(2) - 2 * torch.einsum('pc,pkc->pk', z, own)
+    index: Tensor = labels * subclasses + apart.argmin(1)
+    return index
+
+
+def _positions(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def digest(model: nn.Module) -> str:
+    """A hash of a model's weights, wherever they are."""
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.endswith('num_batches_tracked'):
+            hashed.update(name.encode())
+            hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()

@@ -1,0 +1,256 @@
+"""SAKD-style (reconstructed): match uniform vectors, and how they are classified.
+
+Guo et al., Semantic-aware knowledge distillation with parameter-free feature
+uniformization, Visual Intelligence 1:6, 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd.losses.functional import full, kl_divergence
+from mmkd.regions import regions
+from mmkd.registry import MODELS
+from mmkd.targets import Targets
+
+Levels = Sequence[Tensor]
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class _OnRegions(nn.Module):
+    """A loss on one vector a region, made of all levels together.
+
+    A region is the whole image, a ground-truth box, or the mask of a class; outside
+    classification that is an extension, not in the paper. Its crop of every level is
+    uniformized, and the results are joined end to end.
+
+    Args:
+        uniformize: Changes to ``dict(type='mmkd.Uniformize')``. Its ``size`` is that of
+            a crop.
+        stride: In segmentation all maps are first brought to the size of the label map
+            over ``stride``, so that the same classes are found in every one.
+    """
+
+    joint = True  # one call for all levels: tuples of maps (N, C, H, W)
+    same_shape = False
+
+    def __init__(self, uniformize: Mapping[str, Any] = NONE, stride: int = 8) -> None:
+        super().__init__()
+        self.uniformize = MODELS.build({'type': 'mmkd.Uniformize', **uniformize})
+        if self.uniformize.size is None:
+            raise ValueError('uniformize: SAKD needs a size, which all crops have.')
+        self.stride = stride
+
+    def forward(
+        self, student: Levels, teacher: Levels, targets: Targets | None = None
+    ) -> Tensor:
+        """Compare the levels of both sides, tuples of maps (N, C, H, W)."""
+        with torch.autocast(student[0].device.type, enabled=False):
+            s, labels = self.vectors(student, targets)
+            with torch.no_grad():
+                t, _ = self.vectors(teacher, targets)
+            return self.compare(s, t, labels)
+
+    def compare(
+        self, student: Tensor, teacher: Tensor, labels: Tensor | None
+    ) -> Tensor:
+        """Compare vectors (R, D) of R regions with their labels (R,) or (R, K)."""
+        raise NotImplementedError
+
+    def vectors(
+        self, levels: Levels, targets: Targets | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """One vector a region (R, D), and the labels as far as they are known."""
+        odd = [tuple(x.shape) for x in levels if x.ndim != 4]
+        if odd:
+            raise ValueError(f'SAKD needs maps (N, C, H, W), not {odd}')
+        crops, labels = self._crops([full(x) for x in levels], targets)
+        joined = torch.cat([self.uniformize(crop, like=crop) for crop in crops], 1)
+        return joined, labels
+
+    def _crops(
+        self, levels: list[Tensor], targets: Targets | None
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """The regions of every level (R, C, size, size)."""
+        size = self.uniformize.size
+        if targets is not None and targets.seg_maps is not None:
+            shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
+            crops, labels = regions(_joined(levels, shape), targets, size)
+            split = torch.split(crops, [x.shape[1] for x in levels], 1)
+            return list(split), labels.long()  # none at all would be floats
+        if targets is not None and targets.boxes is not None:
+            pairs = [regions(x, targets, size) for x in levels]
+            return [crops for crops, _ in pairs], pairs[0][1]
+        # The whole image: it needs no hard label, so Mixup and CutMix are welcome.
+        known = None
+        if targets is not None:
+            known = targets.scores if targets.labels is None else targets.labels
+        return [F.adaptive_avg_pool2d(x, size) for x in levels], known
+
+
+def _joined(levels: list[Tensor], shape: Sequence[int]) -> Tensor:
+    """All maps at one size, their channels in a row."""
+    same = [
+        x
+        if list(x.shape[2:]) == list(shape)
+        else F.interpolate(x, tuple(shape), mode='bilinear', align_corners=False)
+        for x in levels
+    ]
+    return torch.cat(same, 1)
+
+
+@MODELS.register_module()
+class SAKDMatch(_OnRegions):
+    r"""SAKD-style (reconstructed): the vector match.
+
+    .. math:: \frac{1}{R} \sum_r \Big\lVert \frac{u^s_r}{\lVert u^s_r \rVert}
+        - \frac{u^t_r}{\lVert u^t_r \rVert} \Big\rVert_2^2
+
+    Summed over dimensions, averaged over the R regions; zero if there are none.
+    RECONSTRUCTION: all of it. That the vectors have one length is confirmed, that they
+    are compared is not. Weight 10 was chosen by us.
+
+    Args:
+        uniformize: As for :class:`SAKDBranch`.
+        stride: Likewise.
+    """
+
+    def compare(
+        self, student: Tensor, teacher: Tensor, labels: Tensor | None
+    ) -> Tensor:
+        """Squared distance of unit vectors (R, D)."""
+        # A constant map gives a vector of rounding errors: no direction to learn.
+        s, t = (F.normalize(x, dim=1, eps=1e-3) for x in (student, teacher))
+        return (s - t).square().sum() / max(1, len(s))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the teacher's branch is trained, with SGD.
+
+    RECONSTRUCTION: after HSAKD, which trains classifiers on frozen features with this
+    optimizer and these steps, for 100 epochs.
+
+    Args:
+        epochs: Passes through the training data.
+        iters: Iterations instead.
+        lr: Learning rate.
+        momentum: Of SGD.
+        weight_decay: Of weight and bias.
+        milestones: Shares of the training after which the learning rate falls.
+        gamma: By what it is multiplied there.
+    """
+
+    epochs: int = 10
+    iters: int | None = None
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (0.3, 0.6, 0.9)
+    gamma: float = 0.1
+
+
+@MODELS.register_module()
+class SAKDBranch(_OnRegions):
+    r"""SAKD-style (reconstructed): the standalone feature-based classification branch.
+
+    A linear classifier of the teacher's vectors is trained before the student starts,
+    by the hook :class:`mmkd.hooks.TrainBranch`, and then stays as it is. It guides the
+    student, whose vectors it judges as well:
+
+    .. math:: \frac{1}{R} \sum_r \Big( \tau^2 \, \mathrm{KL}\big( \mathrm{softmax}(
+        b^t_r / \tau) \,\Vert\, \mathrm{softmax}(b^s_r / \tau) \big)
+        + \lambda \, \mathrm{CE}(b^s_r, y_r) \Big)
+
+    Zero if there are no regions. That there is such a branch is confirmed by the
+    abstract; RECONSTRUCTION: what it looks like, how it is trained, and this loss.
+
+    Args:
+        tau: Temperature.
+        shared: Let the teacher's branch judge the student too. False: the student gets
+            a linear classifier of its own, which learns with it.
+        label_weight: The lambda: cross-entropy of the student's branch.
+        classes: Number of classes. None asks the student's head.
+        recipe: How the teacher's branch is trained; changes to :class:`Recipe`.
+            'random' says that an untrained one is meant (in tests).
+        uniformize: Changes to ``dict(type='mmkd.Uniformize')``. Its ``size`` is that of
+            a crop.
+        stride: In segmentation all maps are first brought to the size of the label map
+            over ``stride``, so that the same classes are found in every one.
+    """
+
+    # Of the teacher's branch. Buffers: saved, but in no optimizer.
+    frozen_weight: Tensor
+    frozen_bias: Tensor
+
+    def __init__(  # noqa: PLR0913
+        self,
+        tau: float = 4.0,
+        shared: bool = True,
+        label_weight: float = 0.0,
+        classes: int | None = None,
+        recipe: Mapping[str, Any] | Literal['random'] = NONE,
+        uniformize: Mapping[str, Any] = NONE,
+        stride: int = 8,
+    ) -> None:
+        super().__init__(uniformize, stride)
+        if isinstance(recipe, str) and recipe != 'random':
+            raise ValueError(f"SAKDBranch recipe '{recipe}': a dict, or 'random'")
+        self.tau = tau
+        self.shared = shared
+        self.label_weight = label_weight
+        self.classes = classes
+        self.recipe = Recipe(**recipe) if isinstance(recipe, Mapping) else None
+
+    def build(self, student: Levels, teacher: Levels, classes: int | None) -> None:
+        """Make both branches for example features."""
+        count = self.classes or classes
+        if count is None:
+            raise ValueError(
+                'SAKDBranch cannot tell the number of classes from the student: set '
+                'classes in its config.'
+            )
+        length = self.vectors(teacher, None)[0].shape[1]
+        weight, bias = student[0].new_zeros(count, length), student[0].new_zeros(count)
+        self.register_buffer('frozen_weight', weight)
+        self.register_buffer('frozen_bias', bias)
+        if self.recipe is None:
+            weight.normal_(std=0.1)
+        self.own = None if self.shared else nn.Linear(length, count).to(weight)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the teacher's branch is; untrained it is zero everywhere."""
+        return bool(self.frozen_weight.any())
+
+    def judge(self, vectors: Tensor) -> Tensor:
+        """The teacher's branch: logits (R, K) of vectors (R, D)."""
+        return F.linear(vectors, self.frozen_weight, self.frozen_bias)
+
+    def compare(
+        self, student: Tensor, teacher: Tensor, labels: Tensor | None
+    ) -> Tensor:
+        """Classify vectors (R, D) on both sides."""
+        if not self.trained:
+            raise RuntimeError(
+                "SAKD's branch is not trained: add dict(type='mmkd.TrainBranch') to "
+                'custom_hooks.'
+            )
+        logits = self.judge(student) if self.own is None else self.own(student)
+        with torch.no_grad():
+            guide = self.judge(teacher)
+        total = kl_divergence(logits, guide, self.tau, dim=1).sum()
+        if self.label_weight:
+            if labels is None:
+                raise ValueError('label_weight: this batch has no labels.')
+            cross = F.cross_entropy(logits, labels, reduction='sum')
+            total = total + self.label_weight * cross
+        return total / max(1, len(logits))
