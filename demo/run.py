@@ -239,6 +239,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     args.work_dir = args.work_dir.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell lets what it starts in the background ignore this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with alone(args.work_dir):
         from digits import prepare  # scikit-learn, which the demo alone needs
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 
 import mmkd  # noqa: F401  (registers everything)
 
@@ -23,3 +24,4 @@ def clean_state() -> Iterator[None]:
     MessageHub.get_instance(f'test_{id(object())}')
     yield
     MessageHub._instance_dict.clear()
+    DefaultScope._instance_dict.clear()

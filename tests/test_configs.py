@@ -262,6 +262,8 @@ def small(file: Path) -> Config:
         term.pop('schedule', None)
         if 'codebook' in term.loss:
             term.loss.codebook = 'random'
+        if 'recipe' in term.loss:
+            term.loss.recipe = 'random'
         term.weight = term.weight or 1.0  # those that are off are tried as well
     student.backbone.init_cfg = None
     student.pop('pretrained', None)

@@ -41,8 +41,8 @@ def term(student: str, teacher: str | None = None, loss: dict = KD, **settings: 
         (
             'cls',
             term('backbone[-1]', loss=MSE),
-            r'(?s)shapes differ at level 0.*backbone.*\(2, 32, 8, 8\).*backbone.*'
-            r'\(2, 64, 8, 8\).*mmkd.Align',
+            r'(?s)shapes differ at level 0.*backbone.*\(2, 32, 16, 16\).*backbone.*'
+            r'\(2, 64, 16, 16\).*mmkd.Align',
         ),
         # not a tensor
         ('retinanet', term('bbox_head[0][9]'), 'no such part'),
