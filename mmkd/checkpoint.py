@@ -22,10 +22,12 @@ from urllib.parse import urlparse
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer, print_log
+from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 StateDict = dict[str, Tensor]
+_ONE_CYCLE = OneCycleParamScheduler
 
 _HARMLESS = {
     'builtins': 'bool bytearray bytes complex dict float frozenset int list range set '
@@ -67,6 +69,10 @@ class Inert:
     add = append
 
 
+class _OneCycle(Inert):
+    """Stands for mmengine's scheduler, which saves a function of its own by name."""
+
+
 class _LogBuffer(HistoryBuffer):  # type: ignore[misc]
     """mmengine's log buffer, whose own ``__setstate__`` takes functions from a file."""
 
@@ -74,6 +80,12 @@ class _LogBuffer(HistoryBuffer):  # type: ignore[misc]
         state.pop('statistics_methods', None)
         self.__class__ = HistoryBuffer  # so that it is saved as what it is
         self.__setstate__(state)
+
+
+_STAND_INS: dict[tuple[str, str], type] = {
+    (HistoryBuffer.__module__, 'HistoryBuffer'): _LogBuffer,
+    (_ONE_CYCLE.__module__, 'OneCycleParamScheduler'): _OneCycle,
+}
 
 
 def _safe_pickle(foreign: set[str]) -> Any:
@@ -84,8 +96,8 @@ def _safe_pickle(foreign: set[str]) -> Any:
             """Return what the file names if it is harmless, else Inert."""
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)
-            if (module, name) == ('mmengine.logging.history_buffer', 'HistoryBuffer'):
-                return _LogBuffer
+            if (module, name) in _STAND_INS:
+                return _STAND_INS[module, name]
             if module == 'torch' and isinstance(
                 getattr(torch, name, None), torch.dtype
             ):
@@ -98,9 +110,11 @@ def _safe_pickle(foreign: set[str]) -> Any:
             return Inert
 
     def attribute(owner: Any = None, name: str = '', *_: Any) -> Any:
-        """Log buffers carry their own methods; nothing else is looked up by name."""
+        """Log buffers and one scheduler save functions of theirs; nothing else."""
         if owner is _LogBuffer and name in HistoryBuffer._statistics_methods:
             return getattr(owner, name)
+        if owner is _OneCycle and name in ('_annealing_cos', '_annealing_linear'):
+            return getattr(_ONE_CYCLE, name)
         foreign.add('builtins.getattr')
         return Inert
 
@@ -313,20 +327,21 @@ def read_for_mmengine(filename: str, map_location: Any = None, **_: Any) -> Any:
     Raises if a part that training needs would have to be unpickled as code.
     """
     content, foreign = read_checkpoint(filename, map_location)
-    if foreign and isinstance(content, dict):
+    if isinstance(content, dict):
+        names = ', '.join(sorted(foreign)) or 'another class'
         needed = {key: value for key, value in content.items() if key != 'meta'}
         if _has_inert(needed):
             raise RuntimeError(
-                f"'{filename}' holds objects of {', '.join(sorted(foreign))}. Loading "
+                f"'{filename}' holds objects of {names}. Loading "
                 'them would run code from the file. If you made it or trust who did, '
                 'set MMKD_TRUST_CHECKPOINTS=1.'
             )
-        print_log(
-            f"'{filename}': not loaded from its meta data: "
-            f'{", ".join(sorted(foreign))}',
-            'current',
-            logging.WARNING,
-        )
+        if foreign:
+            print_log(
+                f"'{filename}': not loaded from its meta data: {names}",
+                'current',
+                logging.WARNING,
+            )
     return content
 
 

@@ -102,10 +102,12 @@ def _boxes(feature: Tensor, targets: Targets, size: int) -> tuple[Tensor, Tensor
     return torch.cat(crops), torch.cat(targets.box_labels)
 
 
-def _class_masks(feature: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _class_masks(
+    feature: Tensor, label_maps: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
     """For each class in an image the smallest box around it, the rest of it masked."""
     crops, classes = [feature.new_zeros(0, feature.shape[1], size, size)], []
-    for x, own in zip(feature, labels):
+    for x, own in zip(feature, label_maps):
         for label in own.unique().tolist():
             if label == NOTHING:
                 continue
@@ -120,4 +122,5 @@ def _class_masks(feature: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Te
             share = F.adaptive_avg_pool2d(inside, size)
             crops.append((total / share.clamp(min=1e-6))[None])  # mean over the class
             classes.append(label)
-    return torch.cat(crops), torch.tensor(classes, device=feature.device)
+    labels = torch.tensor(classes, dtype=torch.long, device=feature.device)
+    return torch.cat(crops), labels

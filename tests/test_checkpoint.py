@@ -102,6 +102,21 @@ def test_what_mmengine_saves_comes_back(tmp_path: Path):
     assert before == HistoryBuffer._statistics_methods
 
 
+def test_one_cycle_schedulers_come_back(tmp_path: Path):
+    """They save a function of their own; an object of the class is refused."""
+    from mmengine.optim import OneCycleLR, OneCycleParamScheduler
+
+    optimizer = torch.optim.SGD(net().parameters(), lr=0.1)
+    state = OneCycleLR(optimizer, eta_max=0.1, total_steps=9).state_dict()
+    file = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict={}, param_schedulers=[state]), file)
+    (got,) = CheckpointLoader.load_checkpoint(file)['param_schedulers']
+    assert got['anneal_func'] is OneCycleParamScheduler._annealing_cos
+    torch.save(dict(x=OneCycleParamScheduler.__new__(OneCycleParamScheduler)), file)
+    with pytest.raises(RuntimeError, match='MMKD_TRUST_CHECKPOINTS'):
+        CheckpointLoader.load_checkpoint(file)
+
+
 @pytest.mark.parametrize('damage', ['empty', 'half', 'text'])
 def test_a_broken_file_is_named(damage: str, tmp_path: Path):
     file = tmp_path / 'broken.pth'

@@ -85,7 +85,7 @@ class _OnRegions(nn.Module):
             shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
             crops, labels = regions(_joined(levels, shape), targets, size)
             split = torch.split(crops, [x.shape[1] for x in levels], 1)
-            return list(split), labels.long()  # none at all would be floats
+            return list(split), labels
         if targets is not None and targets.boxes is not None:
             pairs = [regions(x, targets, size) for x in levels]
             return [crops for crops, _ in pairs], pairs[0][1]
