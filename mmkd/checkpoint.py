@@ -88,6 +88,12 @@ _STAND_INS: dict[tuple[str, str], type] = {
 }
 
 
+def _is_torch_type(name: str) -> bool:
+    """A dtype, or a kind of storage."""
+    found = getattr(torch, name, None)
+    return isinstance(found, torch.dtype) or bool(re.fullmatch(r'\w+Storage', name))
+
+
 def _safe_pickle(foreign: set[str]) -> Any:
     """A stand-in for the module ``pickle`` that never imports what a file names."""
 
@@ -98,11 +104,7 @@ def _safe_pickle(foreign: set[str]) -> Any:
                 return super().find_class(module, name)
             if (module, name) in _STAND_INS:
                 return _STAND_INS[module, name]
-            if module == 'torch' and isinstance(
-                getattr(torch, name, None), torch.dtype
-            ):
-                return getattr(torch, name)
-            if module == 'torch' and re.fullmatch(r'\w+Storage', name):
+            if module == 'torch' and _is_torch_type(name):
                 return getattr(torch, name)
             if module in ('builtins', '__builtin__') and name == 'getattr':
                 return attribute
