@@ -28,8 +28,13 @@ class SeedIterations(Hook):  # type: ignore[misc]
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Seed Python, NumPy and torch."""
-        words = np.random.SeedSequence([runner.seed or 0, runner.iter, get_rank()])
-        python, numpy, torch_seed = (int(x) for x in words.generate_state(3))
-        random.seed(python)
-        np.random.seed(numpy)
-        torch.manual_seed(torch_seed)
+        seed_all(runner.seed or 0, runner.iter, get_rank())
+
+
+def seed_all(*numbers: int) -> None:
+    """Seed Python, NumPy and torch from numbers that belong together."""
+    words = np.random.SeedSequence(numbers)
+    python, numpy, torch_seed = (int(x) for x in words.generate_state(3))
+    random.seed(python)
+    np.random.seed(numpy)
+    torch.manual_seed(torch_seed)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_rank, get_world_size
@@ -20,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmkd.build import own_randomness
+from mmkd.hooks.seed_iterations import seed_all
 from mmkd.registry import HOOKS
 
 
@@ -80,8 +79,7 @@ class TrainBranch(Hook):  # type: ignore[misc]
             if not hasattr(branch, 'judge') or branch.trained or not term.base_weight:
                 continue
             with own_randomness():
-                seed = [runner.seed or 0, get_rank()]
-                _seed(np.random.SeedSequence(seed))
+                seed_all(runner.seed or 0, get_rank())
                 self.reports[name] = report = _train(runner, Teacher(model, term))
             runner.logger.info(f'{name}: the branch on the teacher {report}.')
             for doubt in self.doubts(report):
@@ -272,11 +270,3 @@ class _Order:
     def _all(self, generator: torch.Generator) -> Iterator[int]:
         while True:
             yield from torch.randperm(self.length, generator=generator).tolist()
-
-
-def _seed(sequence: np.random.SeedSequence) -> None:
-    """Seed Python, NumPy and torch."""
-    python, numpy, torch_seed = (int(x) for x in sequence.generate_state(3))
-    random.seed(python)
-    np.random.seed(numpy)
-    torch.manual_seed(torch_seed)
