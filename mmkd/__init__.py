@@ -14,9 +14,16 @@ except ImportError as error:
 
 from mmkd.checkpoint import read_for_mmengine, register_safe_reader
 from mmkd.mixin import distill
-from mmkd.registry import HOOKS, MODELS, TASK_UTILS
+from mmkd.registry import DATASETS, HOOKS, MODELS, TASK_UTILS
 
 __version__ = '0.1.0'
-__all__ = ['HOOKS', 'MODELS', 'TASK_UTILS', 'distill', 'read_for_mmengine']
+__all__ = [
+    'DATASETS',
+    'HOOKS',
+    'MODELS',
+    'TASK_UTILS',
+    'distill',
+    'read_for_mmengine',
+]
 
 register_safe_reader()

@@ -4,6 +4,7 @@ Configs write ``type='mmkd.Name'``: under the student's default scope (``mmdet``
 bare name is not found.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
@@ -26,4 +27,8 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.h
 # One adapter per task (see mmkd/tasks/base.py for what an adapter offers).
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, scope='mmkd', locations=['mmkd.tasks']
+)
+# What the papers train on and the mm packages cannot read.
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
 )

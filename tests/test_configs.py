@@ -64,15 +64,26 @@ def own_bases(file: Path) -> list[Path]:
 def upstream(file: Path) -> str | None:
     """The recipe that it builds on: 'mmdet::…'; None if model and data are ours."""
     first = next(iter(bases(file)), None)
-    if first is None or '::' in first:
+    if first is None or '::_base_/' in first:
+        return None
+    if '::' in first:
         return first
     return upstream(file.parent / first)
 
 
-# tests/test_networks.py compares the others with the recipe that they follow.
+def own_student(file: Path) -> Path | None:
+    """The recipe of ours that it builds on, if that is not upstream's."""
+    first = own_bases(file)[0].resolve()
+    return first if first in STUDENTS and not upstream(file) else None
+
+
 each_upstream_leaf = pytest.mark.parametrize(
     'file', [file for file in LEAVES if upstream(file)], ids=lambda file: file.stem
 )
+each_own_leaf = pytest.mark.parametrize(
+    'file', [file for file in LEAVES if own_student(file)], ids=lambda file: file.stem
+)
+# tests/test_networks.py compares the rest with the recipe that they follow.
 
 
 def fragment_of(file: Path) -> Path:
@@ -173,6 +184,43 @@ def test_recipe_is_upstreams(file: Path) -> None:
     assert teacher['backbone'] != model['student']['backbone']
 
 
+@each_own_leaf
+def test_recipe_is_our_students(file: Path) -> None:
+    recipe = own_student(file)
+    ours, theirs = plain(Config.fromfile(file)), plain(Config.fromfile(recipe))
+    assert file.stem.endswith(f'_{recipe.stem}')
+    for key in (*Config.fromfile(fragment_of(file)), *Config.fromfile(RUNTIME)):
+        assert key not in theirs
+        del ours[key]
+    model, student = ours.pop('model'), theirs.pop('model')
+    if file.parent.name == 'cwt':
+        theirs['optim_wrapper']['clip_grad'] = dict(max_norm=5)
+    if file.parent.name == 'letkd':
+        theirs['optim_wrapper']['optimizer']['nesterov'] = True
+        model['student'].update(type=model['student'].pop('of'))
+        layers = model['student'].pop('layers')
+        classes = student['head']['num_classes']
+        assert layers['intermediate']['templates'] == 8 * classes
+    if file.parent.name == 'kd':
+        labels = 0.5 if 'in1k' in file.stem else 0.1
+        student['head']['loss'] = dict(type='CrossEntropyLoss', loss_weight=labels)
+    assert ours == theirs and model['student'] == student
+    if has_teacher(file):
+        teacher = plain(model_config(model['teacher']))
+        assert teacher['backbone'] != student['backbone']
+        assert teacher['head']['num_classes'] == student['head']['num_classes']
+        name = Path(model['teacher'].rpartition('::')[2]).stem.split('_')[0]
+        assert name == file.stem.split('_')[1]
+
+
+def test_frskd_reads_the_wrn_as_its_authors_do() -> None:
+    """Their self-teacher for it, counted in their code, has as many parameters."""
+    config = small(CONFIGS / 'frskd' / 'frskd_wrn-16-2_1xb128_cifar100.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        distiller = MODELS.build(config.model)
+    assert sum(p.numel() for p in distiller.teacher.parameters()) == 411885
+
+
 @each_upstream_leaf
 def test_checkpoint_is_the_teachers(file: Path) -> None:
     """Nothing is fetched: the address is compared with the package's metafile."""
@@ -188,10 +236,10 @@ def test_checkpoint_is_the_teachers(file: Path) -> None:
 
 
 def test_cifar100_student() -> None:
-    ours = plain(Config.fromfile(STUDENTS[0]).model)
+    file = CONFIGS / '_base_' / 'students' / 'resnet18_8xb16_cifar100.py'
+    ours = plain(Config.fromfile(file).model)
     theirs = plain(read_config('mmpretrain::resnet/resnet18_8xb16_cifar10.py').model)
     theirs['head']['num_classes'] = 100
-    assert [file.stem for file in STUDENTS] == ['resnet18_8xb16_cifar100']
     assert ours == theirs
 
 
@@ -209,9 +257,12 @@ def test_fragment(file: Path) -> None:
 
 def test_every_part_is_used() -> None:
     used = {base.resolve() for file in LEAVES for base in own_bases(file)}
+    configs = [Config.fromfile(file).model for file in LEAVES if has_teacher(file)]
+    used |= {Path(model.teacher).resolve() for model in configs}
     parts = {*STUDENTS, RUNTIME}  # a fragment may be there for --method alone
     assert parts <= used
-    assert all(part.relative_to(CONFIGS).parts[0] == '_base_' for part in used - parts)
+    ours = {part for part in used - parts if CONFIGS in part.parents}
+    assert all(part.relative_to(CONFIGS).parts[0] == '_base_' for part in ours)
     assert {file.parent.name for file in LEAVES} == set(list_methods())
 
 
@@ -287,7 +338,8 @@ def batch(config: Config) -> dict[str, Any]:
 
         return demo_mm_inputs(2, [[3, 96, 96]] * 2, num_items=[3, 2], with_mask=True)
     data = zoo.batch('pspnet' if kind == 'seg' else kind)
-    if 'in1k' in config.filename:  # so that maps are not 1 x 1
+    if re.search('_(in1k|cub200|mit67|dogs|stanford40).py', config.filename):
+        # so that maps are not 1 x 1
         data['inputs'] = [image.repeat(1, 2, 2) for image in data['inputs']]
     return data
 

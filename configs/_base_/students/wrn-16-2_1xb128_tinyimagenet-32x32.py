@@ -1,0 +1,7 @@
+# WRN-16-2, FRSKD's recipe.
+_base_ = [
+    '../models/cifar/wrn_16_2.py',
+    '../datasets/tinyimagenet_frskd.py',
+    '../schedules/frskd_200e.py',
+]
+model = dict(head=dict(num_classes=200))
