@@ -13,7 +13,12 @@ from mmkd.build import model_config, read_config
 
 _HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
-OUR_HOOKS = ('mmkd.SeedIterations', 'mmkd.TrainBranch', 'mmkd.ExportStudent')
+OUR_HOOKS = (
+    'mmkd.SeedIterations',
+    'mmkd.CheckCodebook',
+    'mmkd.TrainBranch',
+    'mmkd.ExportStudent',
+)
 
 
 def distill(

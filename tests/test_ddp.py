@@ -1,19 +1,27 @@
-"""Two processes on the CPU: equal weights, no unused parameters."""
+"""Two processes on the CPU: equal weights, no unused parameters, resumed runs."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import runs
+import test_matrix
 import torch
 import torch.multiprocessing as mp
 import zoo
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
+
+from mmkd.build import build_model
+from mmkd.codebook import file
+from mmkd.losses import LetKDIntermediate, LetKDPenultimate
+from mmkd.mixin import OUR_HOOKS
 
 # Off, ramping up, off again: DDP must not wait for the connectors' gradients.
 SCHEDULE = [
@@ -70,3 +78,111 @@ def test_two_ranks(kind: str, tmp_path: Path):
     assert one['logs'] != two['logs']
     for log in one['logs'], two['logs']:
         assert [entry['loss_kd'] > 0 for entry in log] == [False, True, True, False]
+
+
+# -- whole runs of the methods ---------------------------------------------------------
+
+
+def run(method: str, folder: Path, epochs: int, resume: bool = False) -> Any:
+    """A Runner's training on this rank."""
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=False,
+    )
+    hooks = [dict(type=hook) for hook in OUR_HOOKS]
+    model = test_matrix.cell(method, 'cls')
+    if method == 'sakd':
+        model.terms.loss_branch.loss.recipe = dict(epochs=2)
+    if method == 'letkd':
+        model.teacher_ckpt = str(folder.parent / 'teacher.pth')
+        for term in model.terms.values():
+            term.loss.codebook = str(folder.parent / 'codebook.pth')
+    if method == 'frskd':  # with all that it can have
+        model.teacher.type = 'mmkd.FRSKDSLATeacher'
+    runner = runs.runner(
+        'cls',
+        folder,
+        model=model,
+        epochs=epochs,
+        resume=resume,
+        custom_hooks=hooks,
+        launcher='pytorch',
+        cfg=dict(model_wrapper_cfg=wrapper),
+    )
+    runner.train()
+    return runner
+
+
+def go_on(rank: int, port: int, method: str, folder: str) -> None:
+    """On one rank of two: a run in one go, and one that is stopped and resumed."""
+    import mmkd  # noqa: F401
+
+    torch.set_num_threads(1)
+    os.environ.update(
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+    )
+    torch.distributed.init_process_group('gloo')
+    parts = Path(folder) / 'parts'
+    whole = run(method, Path(folder) / 'whole', 2)
+    run(method, parts, 1)
+    again = run(method, parts, 2, resume=True)
+    states = [runner.model.module.state_dict() for runner in (whole, again)]
+    torch.save(states, Path(folder) / f'{rank}.pth')
+    # Leave together, and without taking gloo down: that hangs now and then.
+    while not all((Path(folder) / f'{i}.pth').is_file() for i in range(2)):
+        time.sleep(0.05)
+    os._exit(0)
+
+
+def make_codebook(folder: Path) -> None:
+    """A teacher, and a meaningless codebook that says it is of it and of the images."""
+    teacher = build_model(zoo.student('cls', width=8), 'teacher')
+    torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
+    meta = dict(
+        teacher=file.teacher_fingerprint(teacher),
+        data=file.data_fingerprint(runs.Images('cls')),
+        paths=dict(penultimate=['backbone[-1]'], intermediate=['backbone.layer4.0']),
+        subclasses=8,
+    )
+    content = dict(
+        meta=meta,
+        penultimate=LetKDPenultimate().random(16, 64),
+        intermediate=LetKDIntermediate().random(8 * zoo.CLASSES, 64),
+    )
+    torch.save(content, folder / 'codebook.pth')
+
+
+# What has to be in a checkpoint beside the student as it was.
+KEPT = {
+    'sakd': ['terms.loss_branch.loss.frozen_weight'],
+    'cwt': ['terms.loss_cwt.connectors.0.'],
+    'frskd': ['teacher.pyramid.', 'teacher.joint.', 'teacher.student_joint.'],
+    'letkd': ['kd_layers.penultimate.', 'kd_layers.intermediate.'],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', KEPT)
+def test_methods_on_two_ranks(method: str, tmp_path: Path):
+    """Both ranks have the same weights; a resumed run ends as one in one go."""
+    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
+    make_codebook(tmp_path)
+    mp.spawn(go_on, (free_port(), method, str(tmp_path)), nprocs=2)
+    ranks = [torch.load(tmp_path / f'{i}.pth', weights_only=True) for i in range(2)]
+    for whole, again in ranks:
+        assert whole.keys() == again.keys()
+        for part in KEPT[method]:
+            assert any(part in key for key in whole)
+        differ = [key for key in whole if not torch.equal(whole[key], again[key])]
+        # A checkpoint holds rank 0's statistics: the other rank resumes with those.
+        assert all('running_' in key for key in differ)
+    assert not [k for k in ranks[0][0] if not torch.equal(*(s[k] for s in ranks[0]))]
+    trained = [k for k in ranks[0][0] if 'running_' not in k and 'num_b' not in k]
+    assert all(torch.equal(ranks[0][0][k], ranks[1][0][k]) for k in trained)
+    assert runs.logged(tmp_path / 'whole') == runs.logged(tmp_path / 'parts')

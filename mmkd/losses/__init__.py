@@ -5,6 +5,7 @@ from mmkd.losses.cwd import CWD
 from mmkd.losses.kd import KD
 from mmkd.losses.letkd import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses.mse import MSE
+from mmkd.losses.overhaul import Overhaul
 from mmkd.losses.sakd import SAKDBranch, SAKDMatch
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     'LetKDIntermediate',
     'LetKDPenultimate',
     'MSE',
+    'Overhaul',
     'SAKDBranch',
     'SAKDMatch',
 ]

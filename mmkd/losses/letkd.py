@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmkd.codebook import file
+from mmkd.codebook.features import pool
+from mmkd.codebook.maths import distances, nearest_within
 from mmkd.losses.functional import exact, full
 from mmkd.regions import NOTHING, label_map
 from mmkd.registry import MODELS
@@ -32,32 +33,23 @@ class CodebookLoss(nn.Module):
     Args:
         codebook: A file of ``tools/build_codebook.py``. 'random' says that a
             meaningless one is meant (in tests).
+        other_data: Take the codebook though it was made from other data than the run
+            trains on.
     """
 
     same_shape = False
     part = ''
 
-    def __init__(self, codebook: str | None = None) -> None:
+    def __init__(self, codebook: str | None = None, other_data: bool = False) -> None:
         super().__init__()
         self.codebook = codebook
+        self.other_data = other_data
         self.meta: dict[str, Any] = {}
         self.names: list[str] = []
         if codebook is not None and codebook != RANDOM:
-            self._read(codebook)
-
-    def _read(self, codebook: str) -> None:
-        if not Path(codebook).expanduser().is_file():
-            raise FileNotFoundError(
-                f"There is no codebook '{codebook}'. Make it once from the teacher and "
-                'its training set: python tools/build_codebook.py CONFIG'
-            )
-        file = torch.load(
-            Path(codebook).expanduser(), map_location='cpu', weights_only=True
-        )
-        if self.part not in file:
-            raise ValueError(f"The codebook '{codebook}' has no {self.part} part.")
-        self.meta = file['meta']
-        self._take(file[self.part])
+            content = file.read(codebook, self.part)
+            self.meta = content['meta']
+            self._take(content[self.part])
 
     def _take(self, tensors: Mapping[str, Tensor]) -> None:
         for name, tensor in tensors.items():
@@ -71,10 +63,23 @@ class CodebookLoss(nn.Module):
         own = self.meta['paths'][self.part]
         if list(paths) != own:
             raise ValueError(f"'{self.codebook}' is of {own}, the term of {paths}.")
-        if self.meta['teacher'] != digest(teacher):
+        if self.meta['teacher'] != file.teacher_fingerprint(teacher):
             raise ValueError(
                 f"The codebook '{self.codebook}' was made from other weights than this "
-                'teacher has. Make it again: python tools/build_codebook.py CONFIG'
+                f'teacher has. Make it again: {file.MAKE}'
+            )
+
+    def check_data(self, dataset: Any) -> None:
+        """Raise if the codebook is of other data than a run's."""
+        if not self.meta or self.other_data:
+            return
+        made, here = self.meta['data'], file.data_fingerprint(dataset)
+        if made != here:
+            raise ValueError(
+                f"The codebook '{self.codebook}' was made from {file.describe(made)}, "
+                f'and this run trains on {file.describe(here)}. Make it again: '
+                f"{file.MAKE}. Or, if that is meant, set other_data=True in the term's "
+                'loss.'
             )
 
     def random(self, templates: int, channels: int) -> dict[str, Tensor]:
@@ -176,13 +181,16 @@ class LetKDPenultimate(CodebookLoss):
     Args:
         codebook: A file of ``tools/build_codebook.py``, or 'random' (in tests).
         tau: How sharp the targets are.
+        other_data: See :class:`CodebookLoss`.
     """
 
     part = 'penultimate'
     centers: Tensor
 
-    def __init__(self, codebook: str | None = None, tau: float = 1.0) -> None:
-        super().__init__(codebook)
+    def __init__(
+        self, codebook: str | None = None, tau: float = 1.0, other_data: bool = False
+    ) -> None:
+        super().__init__(codebook, other_data)
         self.tau = tau
 
     @property
@@ -232,6 +240,7 @@ class LetKDIntermediate(CodebookLoss):
     Args:
         codebook: A file of ``tools/build_codebook.py``, or 'random' (in tests).
         subclasses: Of each class, in a random codebook.
+        other_data: See :class:`CodebookLoss`.
     """
 
     part = 'intermediate'
@@ -240,8 +249,10 @@ class LetKDIntermediate(CodebookLoss):
     centers: Tensor
     table: Tensor
 
-    def __init__(self, codebook: str | None = None, subclasses: int = 8) -> None:
-        super().__init__(codebook)
+    def __init__(
+        self, codebook: str | None = None, subclasses: int = 8, other_data: bool = False
+    ) -> None:
+        super().__init__(codebook, other_data)
         self.subclasses = int(self.meta.get('subclasses', subclasses))
 
     @property
@@ -295,42 +306,5 @@ class LetKDIntermediate(CodebookLoss):
         return self.compare(student, teacher, labels)
 
 
-def pool(teacher: Tensor, size: Sequence[int]) -> Tensor:
-    """Average-pool a map to the student's height and width."""
-    if tuple(teacher.shape[2:]) == tuple(size):
-        return teacher
-    return F.adaptive_avg_pool2d(teacher, (size[0], size[1]))
-
-
-def distances(x: Tensor, centers: Tensor) -> Tensor:
-    """Squared distances (P, K) of (P, C) and (K, C), less the length of each x.
-
-    Neither an argmin nor a softmax over K minds what is left out, and large numbers do
-    not cancel.
-    """
-    return centers.square().sum(1) - 2 * x @ centers.T
-
-
-def nearest_within(
-    z: Tensor, labels: Tensor, centers: Tensor, subclasses: int
-) -> Tensor:
-    """The index (P,) of the nearest of the centres (K, C) of each one's class."""
-    groups = centers.view(-1, subclasses, centers.shape[1])
-    own = groups[labels]  # (P, subclasses, C)
-    apart = own.square().sum(2) - 2 * torch.einsum('pc,pkc->pk', z, own)
-    index: Tensor = labels * subclasses + apart.argmin(1)
-    return index
-
-
 def _positions(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def digest(model: nn.Module) -> str:
-    """A hash of a model's weights, wherever they are."""
-    hashed = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        if not name.endswith('num_batches_tracked'):
-            hashed.update(name.encode())
-            hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return hashed.hexdigest()

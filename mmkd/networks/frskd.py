@@ -89,7 +89,7 @@ class FRSKDTeacher(nn.Module):
             )
             layers.append(layer)
         self.pyramid = nn.Sequential(*layers)
-        self.head = _make_head(self.widths[self.level], target, norm, hidden)
+        self.head = make_head(self.widths[self.level], target, norm, hidden)
 
     def forward(self, features: Features) -> Tensor | Features:
         """Logits of, or else refined, features (N, C, H, W), shallow to deep."""
@@ -251,8 +251,8 @@ class FRSKDSLATeacher(FRSKDTeacher):
         if len(target) != 1:
             raise ValueError(f'FRSKDSLATeacher classifies images, not {target}')
         joint = 4 * target[0]
-        self.student_joint = _make_head(sources[-1][0], (joint,))
-        self.joint = _make_head(self.widths[-1], (joint,))
+        self.student_joint = make_head(sources[-1][0], (joint,))
+        self.joint = make_head(self.widths[-1], (joint,))
         self.kd = MODELS.build(dict(type='mmkd.KD', tau=tau))
         self.at = MODELS.build(dict(type='mmkd.AttentionTransfer'))
         self.weights = (sla_weight, kd_weight, at_weight)
@@ -331,7 +331,7 @@ def _pointwise(inside: int, outside: int, norm: str) -> nn.Sequential:
     return nn.Sequential(conv, NORMS[norm](outside), nn.ReLU())
 
 
-def _make_head(
+def make_head(
     inside: int, target: Shape | None, norm: str = 'BN', hidden: int = 0
 ) -> nn.Sequential | None:
     """What makes logits of shape ``target``, without or with height and width."""

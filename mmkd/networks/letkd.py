@@ -219,3 +219,13 @@ def overhead(model: nn.Module, size: int | tuple[int, int]) -> dict[str, int]:
     layered = sum(p.numel() for p in model.parameters())
     own = sum(p.numel() for layer in layers for p in layer.parameters())
     return dict(plain=layered - own, layered=layered, macs=macs)
+
+
+def describe(cost: Mapping[str, int], size: tuple[int, int]) -> str:
+    """What :func:`overhead` found for images of a size, in words."""
+    more = cost['layered'] - cost['plain']
+    return (
+        f'The student has {cost["plain"] / 1e6:.3f} M parameters, and '
+        f'{more / 1e6:.3f} M in KD layers (+{more / cost["plain"]:.0%}), which add '
+        f'{cost["macs"] / 1e6:.1f} M multiplications at {size[0]}x{size[1]}.'
+    )

@@ -1,0 +1,1 @@
+"""letKD's codebooks: how ``tools/build_codebook.py`` makes them, and their files."""

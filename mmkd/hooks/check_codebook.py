@@ -1,0 +1,33 @@
+"""CheckCodebook: what has to be known before letKD starts."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmkd.build import own_randomness
+from mmkd.codebook.features import batch_of
+from mmkd.networks.letkd import KDLayer, describe, overhead
+from mmkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckCodebook(Hook):  # type: ignore[misc]
+    """Is the codebook of the data that the run trains on? What do KD layers cost?
+
+    It does nothing where neither losses have a codebook nor the student KD layers.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Raise at a codebook of other data; log parameters and multiplications."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset = runner.train_dataloader.dataset
+        for term in getattr(model, 'terms', {}).values():
+            if hasattr(term.loss, 'check_data') and term.base_weight:
+                term.loss.check_data(dataset)
+        if any(isinstance(module, KDLayer) for module in model.modules()):
+            with own_randomness():
+                height, width = batch_of(model, dataset[0]).shape[2:]
+            cost = overhead(model.student, (height, width))
+            runner.logger.info(describe(cost, (height, width)))
