@@ -25,6 +25,7 @@ Losses = dict[str, Tensor]
 Recorders = dict[str, Recorder]
 Step = TypeVar('Step', bound=Callable[..., Any])
 StudentStep = Callable[[], tuple[Losses, Recorder]]
+Watch = Callable[['BaseDistiller', Mapping[str, Losses]], None]
 
 
 def _uncompiled(function: Step) -> Step:
@@ -55,6 +56,9 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         input_size: Height and width of the images with which shapes are looked up at
             build time. None: the backbone's ``img_size``, or 128.
     """
+
+    # Is shown the parts of a step's loss: the task's, the self-teacher's, each term's.
+    watch: Watch | None = None
 
     def __init__(  # noqa: PLR0913
         self,
@@ -146,7 +150,16 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             else:
                 values[name] = inputs.new_zeros(()) + term.idle()
                 values[term.raw_name] = inputs.new_zeros(())
+        if self.watch is not None:
+            self.watch(self, self._parts(own, extra, values))
         return _merge(own, extra, values)
+
+    def _parts(self, own: Losses, extra: Losses, values: Losses) -> dict[str, Losses]:
+        """Who is responsible for which losses, for those who watch."""
+        parts = {'task': own, **({'teacher': extra} if extra else {})}
+        for name, term in self.terms.items():
+            parts[term.raw_name[4:]] = {name: values[name]}
+        return parts
 
     def _student_step(
         self, run: Callable[[], Losses], terms: list[Term]

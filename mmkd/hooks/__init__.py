@@ -1,7 +1,16 @@
 """Hooks: what runs beside training."""
 
+from mmkd.hooks.check_codebook import CheckCodebook
 from mmkd.hooks.export_student import ExportStudent, student_checkpoint
+from mmkd.hooks.gradient_share import GradientShare
 from mmkd.hooks.seed_iterations import SeedIterations
 from mmkd.hooks.train_branch import TrainBranch
 
-__all__ = ['ExportStudent', 'SeedIterations', 'TrainBranch', 'student_checkpoint']
+__all__ = [
+    'CheckCodebook',
+    'ExportStudent',
+    'GradientShare',
+    'SeedIterations',
+    'TrainBranch',
+    'student_checkpoint',
+]

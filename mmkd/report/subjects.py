@@ -1,0 +1,190 @@
+"""The networks behind the runs, built and loaded, and the images to show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.utils import import_modules_from_strings
+from torch import nn
+
+from mmkd.build import build_model, find_task
+from mmkd.checkpoint import load_weights
+from mmkd.hooks.seed_iterations import seed_all
+from mmkd.report.compare import Comparison, Group
+from mmkd.report.networks import network, teacher_file, teacher_network
+from mmkd.report.runs import Run
+
+BEFORE = 'student before training'
+ORDER = ('before', 'baseline', 'distilled', 'other', 'teacher')
+# Whatever a foreign model or data set may raise: it ends up as a note on the page.
+ANY = Exception
+
+
+@dataclass
+class Subject:
+    """A network and what it is called.
+
+    Args:
+        label: The group's name.
+        role: The group's role, or 'before'.
+        model: In eval mode.
+        trained: Whether its weights are those that training ended with.
+    """
+
+    label: str
+    role: str
+    model: nn.Module
+    trained: bool = False
+
+    def prepare(self, item: Any) -> dict[str, Any]:
+        """A batch as its data preprocessor makes it."""
+        found: dict[str, Any] = self.model.data_preprocessor(item, False)  # type: ignore[operator]
+        return found
+
+
+@dataclass
+class Images:
+    """Validation images, read as the run read them.
+
+    Args:
+        items: What the data set gives: raw image and sample.
+        classes: Names of the classes.
+        palette: Their colours, if the data set has any.
+        total: How many images there are.
+        boxes_are_resized: Whether the pipeline resizes boxes with their image. The
+            usual ones read annotations afterwards, and leave them as they are.
+    """
+
+    items: list[dict[str, Any]]
+    classes: list[str] = field(default_factory=list)
+    palette: list[Any] = field(default_factory=list)
+    total: int = 0
+    boxes_are_resized: bool = False
+
+    def batch(self, begin: int, end: int) -> dict[str, Any]:
+        """Some of them as one batch, uncollated."""
+        chosen = self.items[begin:end]
+        return {key: [item[key] for item in chosen] for key in chosen[0]}
+
+
+def enter(config: Config) -> None:
+    """Take over a run's default scope, and import what it imports."""
+    name = config.get('default_scope') or 'mmengine'
+    DefaultScope.get_instance(f'report_{name}_{id(config)}', scope_name=name)
+    imports = config.get('custom_imports')
+    if imports:
+        import_modules_from_strings(**imports)
+
+
+def read_images(config: Config, count: int) -> Images:
+    """Up to ``count`` validation images, evenly spread over the data set."""
+    loader = config.get('val_dataloader') or config.get('test_dataloader')
+    dataset = (loader or {}).get('dataset')
+    if not isinstance(dataset, Mapping):
+        raise ValueError('the config has no validation data set that can be built')
+    built = DATASETS.build(dataset)
+    total = len(built)
+    count = min(count, total)
+    items = [built[i * total // count] for i in range(count)]
+    meta = getattr(built, 'metainfo', {}) or {}
+    classes, palette = meta.get('classes') or [], meta.get('palette') or []
+    steps = [str(step.get('type')) for step in dataset.get('pipeline') or ()]
+    resized = 'Resize' in steps and 'LoadAnnotations' in steps[: steps.index('Resize')]
+    return Images(items, [str(c) for c in classes], list(palette), total, resized)
+
+
+def reference(comparison: Comparison) -> Run:
+    """The run whose data and taps the others are compared on."""
+    group = comparison.one('distilled') or comparison.groups[0]
+    return group.runs[0]
+
+
+def networks(comparison: Comparison) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Label -> (role, config) of all networks; of a teacher without a run, too."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    first = comparison.one('distilled')
+    teacher = teacher_network(first.runs[0]) if first else None
+    if first and teacher and comparison.one('teacher') is None:
+        own = network(first.runs[0]).get('data_preprocessor')
+        if own is not None:
+            teacher.setdefault('data_preprocessor', own)
+        found['teacher'] = 'teacher', teacher
+    for group in comparison.groups:
+        found[group.label] = group.role, group.model()
+    return found
+
+
+def load_subjects(comparison: Comparison, notes: list[str]) -> list[Subject]:
+    """The trained networks, as far as their checkpoints are there; and the student
+    before training. What is missing goes to ``notes``.
+    """
+    first = comparison.one('distilled')
+    subjects: list[Subject] = []
+    for label, (role, config) in networks(comparison).items():
+        group = next((g for g in comparison.groups if g.label == label), None)
+        file = _weights(group, first)
+        if file is None:
+            notes.append(f'{label}: no checkpoint is left in its work dir.')
+            continue
+        try:
+            model = build_model(config, label)
+            load_weights(model, file, label)
+        except ANY as error:
+            notes.append(f'{label}: its weights cannot be used ({line(error)})')
+            continue
+        subjects.append(Subject(label, role, ready(model), True))
+    start = first or comparison.one('baseline')
+    if start is not None:
+        try:
+            subjects.insert(0, Subject(BEFORE, 'before', ready(fresh(start.runs[0]))))
+        except ANY as error:
+            notes.append(f'{BEFORE}: cannot be rebuilt ({line(error)})')
+    return sorted(subjects, key=lambda subject: ORDER.index(subject.role))
+
+
+def fresh(run: Run) -> nn.Module:
+    """The student as it began: of the run's seed, or of the file it started from."""
+    seed_all(run.seed or 0)
+    model = build_model(network(run), 'student')
+    file = run.config.model.get('student_ckpt') if run.distils else None
+    if not run.config.get('resume'):
+        file = run.config.get('load_from') or file
+    if file:
+        load_weights(model, file, 'student', 0.5, of_file=True)
+    else:
+        model.init_weights()  # type: ignore[operator]
+    return model
+
+
+def example(model: nn.Module, images: Images | None) -> dict[str, Any]:
+    """One preprocessed image: of the validation data, else a black one of 224x224."""
+    if images is not None and images.items:
+        return Subject('', '', model).prepare(images.batch(0, 1))
+    size = getattr(getattr(model, 'backbone', None), 'img_size', 224)
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    device = next(model.parameters()).device
+    inputs, samples = find_task(model).example((height, width), device)
+    return dict(inputs=inputs[:1], data_samples=samples[:1])
+
+
+def _weights(group: Group | None, first: Group | None) -> Any:
+    if group is not None:
+        return next((f for f in (r.checkpoint() for r in group.runs) if f), None)
+    return teacher_file(first.runs[0]) if first else None
+
+
+def ready(model: nn.Module) -> nn.Module:
+    """For use, where the networks are run."""
+    return model.eval().requires_grad_(False).to(torch.device(get_device()))
+
+
+def line(error: BaseException) -> str:
+    """The beginning of an error's message."""
+    text = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {text[0][:200]}'
