@@ -16,7 +16,9 @@ help:  ## this list
 	@echo
 	@echo 'STACK=onedl    the maintained forks on a current torch, in .venv-onedl'
 	@echo 'PYTHON=…       the Python to make the environment with'
-	@echo 'ARGS=…         passed on: make demo ARGS="--method cwt", make test ARGS="-k kd"'
+	@echo 'TASK=…         of the demo: cls, det, ins, seg or all'
+	@echo 'METHOD=…       of the demo: kd, cwd, cwt, frskd, letkd or sakd'
+	@echo 'ARGS=…         passed on: make demo ARGS="--seed 1", make test ARGS="-k kd"'
 
 setup:  ## prepare the environment (once; about 10 minutes)
 	@$(PYTHON) tools/setup_env.py --stack $(STACK) --venv $(VENV)
@@ -28,7 +30,7 @@ test-fast: setup  ## the tests without those that train whole models
 	$(PYTEST) -m 'not slow' $(ARGS)
 
 demo: setup  ## train a teacher, a student, and the student with the teacher
-	@$(RUN) demo/run.py $(ARGS)
+	@$(RUN) demo/run.py $(if $(TASK),--task $(TASK)) $(if $(METHOD),--method $(METHOD)) $(ARGS)
 
 lint: setup  ## style
 	$(RUN) -m ruff check $(SOURCES)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The demo: a teacher, a small student, and the student taught by the teacher.
 
-Real training with mmengine's Runner, through tools/train.py, on images that
-scikit-learn brings along; nothing is downloaded. Interrupt it when you like: the same
-command goes on where it was.
+Real training with mmengine's Runner, through tools/train.py, on data made of images
+that scikit-learn brings along; nothing is downloaded. Interrupt it when you like: the
+same command goes on where it was. It ends with a table and a report to open.
 
     python demo/run.py
-    python demo/run.py --method cwt --seed 1
+    python demo/run.py --task det --method cwd --seed 1
+    python demo/run.py --task all
 """
 
 from __future__ import annotations
@@ -32,9 +33,32 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs' / 'demo'
-EPOCH = re.compile(r'Epoch\(val\)\s+\[(\d+)\].*accuracy/top1: ([\d.]+)')
+METHODS = ROOT / 'configs' / '_base_' / 'methods'
 LEFT = re.compile(r'eta: ([\d:]+)')
 PROGRESS = 'progress.json'
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and how well it does.
+
+    Args:
+        title: What a user reads.
+        metric: Its name on the screen, and as mmengine logs it.
+        percent: What makes it per cent.
+    """
+
+    title: str
+    metric: tuple[str, str]
+    percent: float = 1.0
+
+
+TASKS = dict(
+    cls=Task('classification, ResNet', ('accuracy', 'accuracy/top1')),
+    det=Task('detection, Faster R-CNN', ('box AP', 'coco/bbox_mAP'), 100),
+    ins=Task('instance segmentation, Mask R-CNN', ('mask AP', 'coco/segm_mAP'), 100),
+    seg=Task('semantic segmentation, PSPNet', ('mIoU', 'mIoU')),
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -42,25 +66,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--method',
-        choices=('kd', 'cwd', 'cwt'),
-        default='kd',
-        help='how the teacher teaches (default: kd)',
+    add = parser.add_argument
+    add(
+        '--task',
+        choices=(*TASKS, 'all'),
+        default='cls',
+        help='; '.join(f'{name}: {task.title}' for name, task in TASKS.items())
+        + ' (default: cls)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    parser.add_argument(
+    add('--method', default='cwt', help='how the teacher teaches (default: cwt)')
+    add('--seed', type=int, default=0, help='(default: 0)')
+    add(
         '--work-dir',
         type=Path,
         default=Path('demo_runs'),
         help='where everything goes (default: ./demo_runs)',
     )
-    parser.add_argument(
+    add(
         '--quick',
         action='store_true',
         help='two epochs each: shows that everything runs, and no more',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.tasks = list(TASKS) if args.task == 'all' else [args.task]
+    for task in args.tasks:
+        names = {file.stem for file in (CONFIGS / task).glob('[a-z]*.py')}
+        methods = sorted(names - {'student', 'teacher'})
+        if args.method not in methods:
+            parser.error(
+                f"--method {args.method}: for '{task}' there are {', '.join(methods)}"
+            )
+    return args
 
 
 @dataclass
@@ -68,18 +104,30 @@ class Stage:
     """One training run, which can be stopped and taken up again."""
 
     name: str
-    config: Path
+    task: str
     folder: Path
     options: dict[str, Any]
+    env: dict[str, str]
     state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        """Its config file."""
+        name = 'student' if self.name == 'baseline' else self.name
+        return CONFIGS / self.task / f'{name}.py'
 
     def load(self) -> None:
         """Take up the state of an earlier run, unless it was of other settings."""
         digest = hashlib.sha256(json.dumps(self.options, default=str).encode())
-        names = ('_digits', 'student', 'teacher', self.config.stem)
-        fragment = f'../_base_/methods/{self.config.stem}_cls.py'
-        for file in (*(CONFIGS / f'{name}.py' for name in names), CONFIGS / fragment):
-            digest.update(file.read_bytes() if file.is_file() else b'')
+        files = [
+            *(CONFIGS / self.task).glob('*.py'),
+            *(CONFIGS / 'det').glob('*.py'),  # the base of 'ins'
+            *METHODS.rglob(f'{self.config.stem}*.py'),
+        ]
+        shared = ('_data', 'student', 'teacher', self.config.stem)
+        for file in sorted(files):
+            if file.parent.parent != CONFIGS or file.stem in shared:
+                digest.update(file.read_bytes())
         key = digest.hexdigest()
         try:
             self.state = json.loads((self.folder / PROGRESS).read_text())
@@ -89,7 +137,7 @@ class Stage:
             if self.state:
                 print(f'{self.name}: the settings are new, so it starts anew')
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.state = dict(key=key, epoch=0, accuracy=0.0, seconds=0.0, done=False)
+            self.state = dict(key=key, epoch=0, result=0.0, seconds=0.0, done=False)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, **news: Any) -> None:
@@ -104,60 +152,79 @@ class Stage:
         """Of the last epoch that was validated; a later one is done again."""
         return self.folder / f'epoch_{self.state["epoch"]}.pth'
 
-    @property
-    def command(self) -> list[str]:
+    def command(self, tool: str, *more: str) -> list[str]:
         """What a user would type."""
         options = [f'{key}={value}' for key, value in self.options.items()]
-        return [
-            str(ROOT / 'tools' / 'train.py'),
-            str(self.config),
-            '--work-dir',
-            str(self.folder),
-            *(['--resume', str(self.checkpoint)] if self.state['epoch'] else []),
-            '--cfg-options',
-            *options,
-        ]
+        first = [str(ROOT / 'tools' / tool), str(self.config), *more]
+        return [*first, '--cfg-options', *options]
 
     def run(self, title: str) -> None:
-        """Train, or go on training, with one line of progress per epoch."""
+        """Train, or go on training, with one line of progress per validation."""
+        task = TASKS[self.task]
         self.load()
         if self.state['done']:
-            print(f'{title}: {self.state["accuracy"]:.1f} % (done before)')
+            print(f'{title}: {self.state["result"]:.1f} (done before)')
             return
         again = f', going on after epoch {self.state["epoch"]}'
         print(f'{title}{again if self.state["epoch"] else ""}', flush=True)
+        if self.config.stem == 'letkd':
+            show("      the codebook of the teacher's features")
+            self.listen(self.command('build_codebook.py'))
+        resume = ['--resume', str(self.checkpoint)] if self.state['epoch'] else []
+        self.listen(
+            self.command('train.py', '--work-dir', str(self.folder), *resume),
+            re.compile(rf'Epoch\(val\)\s+\[(\d+)\].*{task.metric[1]}: ([\d.]+)'),
+        )
+        if not self.state['epoch']:
+            sys.exit(f'demo: {self.name} was never validated; whole log: {self.log}')
+        self.save(done=True)
+
+    @property
+    def log(self) -> Path:
+        """Everything that the tools print."""
+        return self.folder / 'train.log'
+
+    def listen(
+        self, command: list[str], validated: re.Pattern[str] | None = None
+    ) -> None:
+        """Run a tool; keep what it prints, show what a user wants to see of it."""
+        task = TASKS[self.task]
         before, start = self.state['seconds'], time.monotonic()
         tail: deque[str] = deque(maxlen=20)
         left = ''
-        log = self.folder / 'train.log'
-        with log.open('a') as sink, child(self.command) as process:
+        with self.log.open('a') as sink, child(command, self.env) as process:
             for line in process.stdout:
                 sink.write(line)
                 tail.append(line)
                 left = LEFT.findall(line)[-1] if LEFT.search(line) else left
-                found = EPOCH.search(line)
+                found = validated.search(line) if validated else None
                 if found:
+                    epoch, result = int(found[1]), float(found[2]) * task.percent
                     seconds = before + time.monotonic() - start
-                    epoch, accuracy = int(found[1]), float(found[2])
-                    self.save(epoch=epoch, accuracy=accuracy, seconds=seconds)
-                    show(f'      epoch {epoch:2d}  {accuracy:5.1f} %  {left} to go')
+                    self.save(epoch=epoch, result=result, seconds=seconds)
+                    show(
+                        f'      epoch {epoch:2d}  {task.metric[0]} {result:5.1f}'
+                        f'  {left} to go'
+                    )
         if sys.stdout.isatty():
             print()
-        if process.returncode or not self.state['epoch']:
-            sys.exit(f'{"".join(tail)}\ndemo: {self.name} failed; whole log: {log}')
-        self.save(done=True)
+        if process.returncode:
+            sys.exit(
+                f'{"".join(tail)}\ndemo: {self.name} failed; whole log: {self.log}'
+            )
+        self.save(seconds=before + time.monotonic() - start)
 
 
 def show(text: str) -> None:
     """One line that is written over, or lines, where the output is not a terminal."""
     tty = sys.stdout.isatty()
-    print(f'\r{text}' if tty else text, end='' if tty else '\n', flush=True)
+    print(f'\r\033[K{text}' if tty else text, end='' if tty else '\n', flush=True)
 
 
 @contextlib.contextmanager
-def child(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def child(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run a Python program and do not leave it behind."""
-    env = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
+    env = dict(os.environ, **env, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
     env.setdefault('OMP_NUM_THREADS', '2')  # such small networks do not fill more
     process = subprocess.Popen(
         [sys.executable, '-u', *command],
@@ -176,32 +243,50 @@ def child(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.wait()
 
 
-def make_stages(args: argparse.Namespace, data: Path) -> list[Stage]:
-    """Teacher, baseline and distilled student, all with the same data and schedule."""
-    home = args.work_dir / f'{"quick_" if args.quick else ""}seed{args.seed}'
+def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
+    """Teacher, baseline and distilled student, with the same data."""
+    seed = f'{"quick_" if args.quick else ""}seed{args.seed}'
+    home = args.work_dir / seed / task
     options: dict[str, Any] = {'randomness.seed': args.seed}
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        options[f'{loader}.dataset.data_root'] = data
     if args.quick:
-        options['train_cfg.max_epochs'] = 2
-    names = {'teacher': 'teacher', 'baseline': 'student', args.method: args.method}
+        options.update({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1})
+        options['default_hooks.checkpoint.interval'] = 1
+    env = dict(
+        DEMO_DATA=str(data),
+        DEMO_CODEBOOK=str(home / args.method / 'codebook.pth'),
+        # Not the one of the command line, for the config's text to be read with.
+        DEMO_TEACHER=str(home / 'teacher' / 'student_last.pth'),
+    )
     return [
-        Stage(name, CONFIGS / f'{config}.py', home / name, dict(options))
-        for name, config in names.items()
+        Stage(name, task, home / name, dict(options), env)
+        for name in ('teacher', 'baseline', args.method)
     ]
 
 
-def report(teacher: Stage, baseline: Stage, distilled: Stage) -> None:
+def run_task(args: argparse.Namespace, task: str, data: Path) -> None:
+    """Train what is not trained yet, and report."""
+    print(f'\n{TASKS[task].title}')
+    teacher, baseline, distilled = stages = make_stages(args, task, data)
+    for number, stage in enumerate(stages, 1):
+        if stage is distilled and stage.name != 'frskd':  # which teaches itself
+            stage.options['model.teacher_ckpt'] = teacher.checkpoint
+        stage.run(f'[{number}/3] {stage.name}')
+    summarize(teacher, baseline, distilled)
+    write_report(teacher, baseline, distilled)
+
+
+def summarize(teacher: Stage, baseline: Stage, distilled: Stage) -> None:
     """The three side by side."""
-    print(f'\n{"":24s}accuracy  parameters    time')
+    metric = TASKS[teacher.task].metric[0]
+    print(f'\n{"":24s}{metric:>8s}  parameters    time')
     labels = ('teacher', 'student alone', f'student with {distilled.name}')
     for label, stage in zip(labels, (teacher, baseline, distilled)):
         print(
-            f'{label:24s}{stage.state["accuracy"]:6.1f} %'
+            f'{label:24s}{stage.state["result"]:8.1f}'
             f'{count_parameters(stage):12,d}{stage.state["seconds"]:6.0f} s'
         )
     top, low, reached = (
-        stage.state['accuracy'] for stage in (teacher, baseline, distilled)
+        stage.state['result'] for stage in (teacher, baseline, distilled)
     )
     gain = f'{reached - low:+.1f} points'
     if top > low:
@@ -209,7 +294,23 @@ def report(teacher: Stage, baseline: Stage, distilled: Stage) -> None:
     print(f'\n{distilled.name}: {gain}')
     student = os.path.relpath(distilled.folder / 'student_last.pth')
     print(f'The student alone, for use without mmkd: {student}')
-    print(f'  python tools/test.py configs/demo/student.py {student}')
+
+
+def write_report(*stages: Stage) -> None:
+    """Curves, similarities, pictures: one page to open."""
+    teacher, baseline, distilled = stages
+    out = distilled.folder.parent / f'report_{distilled.name}'
+    command = [str(ROOT / 'tools' / 'report.py'), '--out', str(out)]
+    command += [str(stage.folder) for stage in stages]
+    log = out.with_suffix('.log')
+    show('Writing the report')
+    with log.open('w') as sink, child(command, teacher.env) as process:
+        sink.writelines(process.stdout)
+    if process.returncode:
+        sys.exit(f'\ndemo: the report failed; whole log: {log}')
+    show(f'The report: {os.path.relpath(out / "report.html")}')
+    if sys.stdout.isatty():
+        print()
 
 
 def count_parameters(stage: Stage) -> int:
@@ -218,7 +319,8 @@ def count_parameters(stage: Stage) -> int:
         from mmkd.checkpoint import read_weights
 
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
-    weights = read_weights(stage.checkpoint)
+    student = stage.folder / 'student_last.pth'
+    weights = read_weights(student if student.is_file() else stage.checkpoint)
     return sum(w.numel() for key, w in weights.items() if not key.endswith(statistics))
 
 
@@ -235,25 +337,21 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train what is not trained yet, and report."""
+    """Run the tasks that are asked for."""
     args = parse_args(argv)
     args.work_dir = args.work_dir.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # A shell lets what it starts in the background ignore this one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with alone(args.work_dir):
-        from digits import prepare  # scikit-learn, which the demo alone needs
+        from data import prepare  # scikit-learn, which the demo alone needs
 
-        data = prepare(args.work_dir / 'digits')
-        teacher, baseline, distilled = stages = make_stages(args, data)
         try:
-            for number, stage in enumerate(stages, 1):
-                if stage is distilled:
-                    stage.options['model.teacher_ckpt'] = teacher.checkpoint
-                stage.run(f'[{number}/3] {stage.name}')
+            data = prepare(args.work_dir / 'data')
+            for task in args.tasks:
+                run_task(args, task, data)
         except KeyboardInterrupt:
             sys.exit('\nInterrupted. The same command goes on from here.')
-        report(teacher, baseline, distilled)
 
 
 if __name__ == '__main__':

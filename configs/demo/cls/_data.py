@@ -1,6 +1,6 @@
-# Data, schedule and runtime of the demo. demo/run.py makes the images.
+# Data, schedule and runtime; demo/data.py makes the images.
 default_scope = 'mmpretrain'
-data_root = 'demo_runs/digits'
+data_root = '{{$DEMO_DATA:demo_runs/data}}/cls/'
 data_preprocessor = dict(num_classes=10, mean=[76.5] * 3, std=[63.75] * 3)
 
 train_dataloader = dict(
@@ -33,7 +33,19 @@ val_dataloader = dict(
         pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
     ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(
+    batch_size=200,
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='CustomDataset',
+        data_root=data_root,
+        data_prefix='test',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    ),
+)
 val_evaluator = dict(type='Accuracy', topk=1)
 test_evaluator = val_evaluator
 

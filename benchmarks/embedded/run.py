@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Every method on the demo's data: what a student gains over training alone.
+
+Each run is one line of results.jsonl; what is there already is not run again, so the
+command can be stopped and started at will. The teacher of a task is trained once, with
+seed 0, and every student has the same budget. The weights of the terms stand in
+configs/demo; they were chosen with --tune, which looks at the validation images only.
+
+    python benchmarks/embedded/run.py                      # three hours of one core
+    python benchmarks/embedded/run.py --tasks cls --methods student kd --seeds 0 1
+    python benchmarks/embedded/run.py --tune
+    python benchmarks/embedded/summarize.py                # docs/results/embedded.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+CONFIGS = ROOT / 'configs' / 'demo'
+METRICS = dict(
+    cls='accuracy/top1', det='coco/bbox_mAP', ins='coco/segm_mAP', seg='mIoU'
+)
+PAPERS = ('student', 'kd', 'cwd', 'cwt', 'sakd', 'frskd', 'letkd')
+# What --tune tries of each method: factors of the weight that the config has.
+FACTORS = (0.1, 10.0)
+TUNING_SEED = 100  # none of those that are reported
+
+
+def parse_args() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('--tasks', nargs='+', choices=METRICS, default=list(METRICS))
+    add('--methods', nargs='+', help='default: all configs of the task')
+    add('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
+    add('--workers', type=int, default=2, help='runs at a time, one thread each')
+    add('--work-dir', type=Path, default=Path('work_dirs/embedded'))
+    add('--tune', action='store_true', help='try other weights, on validation images')
+    add('--factors', nargs='+', type=float, default=FACTORS, help='that --tune tries')
+    add('--out', type=Path, help='default: results.jsonl or tuning.jsonl here')
+    args = parser.parse_args()
+    args.work_dir = args.work_dir.resolve()
+    args.out = args.out or HERE / ('tuning.jsonl' if args.tune else 'results.jsonl')
+    return args
+
+
+def methods_of(task: str) -> list[str]:
+    """The students of a task: all its configs but the teacher's."""
+    names = {file.stem for file in (CONFIGS / task).glob('[a-z]*.py')} - {'teacher'}
+    return sorted(names, key=lambda name: (name not in PAPERS, name != 'student', name))
+
+
+def plan(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The runs that are asked for."""
+    jobs = []
+    for task in args.tasks:
+        for method in args.methods or methods_of(task):
+            if args.tune:
+                jobs += [
+                    dict(task=task, method=method, seed=TUNING_SEED, factor=factor)
+                    for factor in (
+                        [1.0] if method == 'student' else [1.0, *args.factors]
+                    )
+                ]
+            else:
+                jobs += [dict(task=task, method=method, seed=s) for s in args.seeds]
+    return jobs
+
+
+def train(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train and test one model; return the job with what came out."""
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter('ignore')
+    # What mmengine prints of a hundred runs is not worth keeping.
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = _train(job, folder)
+    logging.shutdown()
+    return result
+
+
+def _train(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    import torch
+    from mmengine.logging import MessageHub
+
+    from mmkd.build import build_runner, read_config
+    from mmkd.mixin import is_distillation
+
+    task, method = job['task'], job['method']
+    os.environ.update(surroundings(task, folder))
+    config = read_config(CONFIGS / task / f'{method}.py')
+    name = '-'.join(str(value) for value in job.values())
+    config.work_dir = str(folder / task / name)
+    config.experiment_name = name
+    config.log_level = 'ERROR'
+    config.randomness = dict(seed=job['seed'])
+    config.default_hooks['checkpoint'] = None
+    config.custom_hooks = [
+        hook
+        for hook in config.get('custom_hooks') or []
+        if hook['type'] not in ('mmkd.ExportStudent', 'mmkd.GradientShare')
+    ]
+    split = 'val' if 'factor' in job else 'test'
+    if split == 'val':
+        config.test_dataloader = config.val_dataloader
+        config.test_evaluator = config.val_evaluator
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    if is_distillation(config):
+        for term in config.model.terms.values():
+            term.weight = term.get('weight', 1.0) * job.get('factor', 1.0)
+    runner = build_runner(config)
+    cpu, wall = time.process_time(), time.perf_counter()
+    runner.train()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    hub = MessageHub.get_current_instance().log_scalars
+    losses = {
+        key.partition('/')[2]: round(float(values.mean(20)), 5)
+        for key, values in hub.items()
+        if key.startswith('train/') and ('loss' in key or 'raw' in key)
+    }
+    metrics = runner.test()
+    if method == 'teacher':
+        torch.save(dict(state_dict=runner.model.state_dict()), folder / f'{task}.part')
+        os.replace(folder / f'{task}.part', folder / f'{task}_teacher.pth')
+    return dict(
+        job,
+        split=split,
+        metric=round(float(metrics[METRICS[task]]), 4),
+        metrics={key: round(float(value), 4) for key, value in metrics.items()},
+        epochs=runner.max_epochs,
+        cpu_seconds=round(cpu, 1),
+        seconds=round(wall, 1),
+        losses=losses,
+        versions=dict(
+            python=platform.python_version(), torch=torch.__version__.partition('+')[0]
+        ),
+    )
+
+
+def surroundings(task: str, folder: Path) -> dict[str, str]:
+    """Where the configs find what they need."""
+    return dict(
+        DEMO_DATA=str(folder / 'data'),
+        DEMO_TEACHER=str(folder / f'{task}_teacher.pth'),
+        DEMO_CODEBOOK=str(folder / f'{task}_codebook.pth'),
+    )
+
+
+def make_codebook(task: str, folder: Path) -> None:
+    """The offline part of letKD."""
+    tool = ROOT / 'tools' / 'build_codebook.py'
+    command = [sys.executable, str(tool), str(CONFIGS / task / 'letkd.py')]
+    env = dict(os.environ, **surroundings(task, folder), OMP_NUM_THREADS='1')
+    subprocess.run(command, env=env, check=True)
+
+
+def run_all(
+    jobs: list[dict[str, Any]], folder: Path, out: Path, pool: ProcessPoolExecutor
+) -> None:
+    """Run what is not in ``out`` yet, and write a line for each."""
+    lines = out.read_text().splitlines() if out.is_file() else []
+    done = [{key: row.get(key) for key in KEYS} for row in map(json.loads, lines)]
+    todo = [job for job in jobs if {key: job.get(key) for key in KEYS} not in done]
+    futures = {pool.submit(train, job, folder): job for job in todo}
+    for number, future in enumerate(as_completed(futures), 1):
+        row = future.result()
+        with out.open('a') as file:
+            file.write(json.dumps(row) + '\n')
+        print(
+            f'{number}/{len(todo)}',
+            *(futures[future].values()),
+            f'{row["metric"]:.3f} in {row["cpu_seconds"]:.0f} s',
+            flush=True,
+        )
+
+
+KEYS = ('task', 'method', 'seed', 'factor')
+
+
+def main() -> None:
+    """Teachers, codebooks, then everything that is asked for."""
+    args = parse_args()
+    sys.path.insert(0, str(ROOT / 'demo'))
+    from data import prepare
+
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    prepare(args.work_dir / 'data')
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
+        missing = [
+            dict(task=task, method='teacher', seed=0)
+            for task in args.tasks
+            if not (args.work_dir / f'{task}_teacher.pth').is_file()
+        ]
+        run_all(missing, args.work_dir, HERE / 'teachers.jsonl', pool)
+        jobs = plan(args)
+        for task in {job['task'] for job in jobs if job['method'] == 'letkd'}:
+            if not (args.work_dir / f'{task}_codebook.pth').is_file():
+                make_codebook(task, args.work_dir)
+        run_all(jobs, args.work_dir, args.out, pool)
+
+
+if __name__ == '__main__':
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    os.environ['PYTHONPATH'] = str(ROOT)
+    main()

@@ -1,0 +1,13 @@
+_base_ = [
+    './student.py',
+    '../../_base_/methods/cwd_seg.py',
+    '../_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher='{{ fileDirname }}/teacher.py',
+    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/seg/teacher/student_last.pth}}',
+    terms=_base_.terms,
+)

@@ -1,0 +1,15 @@
+_base_ = [
+    './student.py',
+    '../../_base_/methods/cwt_seg.py',
+    '../_runtime.py',
+]
+# The loss is a sum over the map, here 100 times smaller than on Cityscapes.
+_base_.terms.loss_cwt.weight = 2e-3
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher='{{ fileDirname }}/teacher.py',
+    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/seg/teacher/student_last.pth}}',
+    terms=_base_.terms,
+)

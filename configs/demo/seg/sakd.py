@@ -1,0 +1,16 @@
+_base_ = [
+    './student.py',
+    '../../_base_/methods/sakd_seg.py',
+    '../_runtime.py',
+]
+# Weights: a tenth of the usual ones, as is best on ../det.
+_base_.terms.loss_match.weight, _base_.terms.loss_branch.weight = 1.0, 0.1
+_base_.terms.loss_branch.loss.recipe.epochs = 3
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher='{{ fileDirname }}/teacher.py',
+    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/seg/teacher/student_last.pth}}',
+    terms=_base_.terms,
+)
