@@ -85,7 +85,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         '--quick',
         action='store_true',
-        help='two epochs each: shows that everything runs, and no more',
+        help='two to six epochs each: shows that everything runs',
     )
     args = parser.parse_args(argv)
     args.tasks = list(TASKS) if args.task == 'all' else [args.task]
@@ -249,8 +249,12 @@ def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
     home = args.work_dir / seed / task
     options: dict[str, Any] = {'randomness.seed': args.seed}
     if args.quick:
-        options.update({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1})
+        epochs = 6 if task == 'cls' else 2
+        options.update({'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': 1})
         options['default_hooks.checkpoint.interval'] = 1
+        if task == 'cls':
+            options.update({'param_scheduler.0.end': 1, 'param_scheduler.1.begin': 1})
+            options.update({'param_scheduler.1.end': 6, 'param_scheduler.1.T_max': 5})
     env = dict(
         DEMO_DATA=str(data),
         DEMO_CODEBOOK=str(home / args.method / 'codebook.pth'),

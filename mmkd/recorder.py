@@ -88,11 +88,18 @@ class _Wrapper:
     A copy or a pickle made meanwhile gets the plain ``forward`` back.
     """
 
-    def __init__(self, module: nn.Module, sides: set[str], clone: bool) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        sides: set[str],
+        clone: bool,
+        missing: set[tuple[nn.Module, str]] | None,
+    ) -> None:
         self.module = module
         self.forward = module.forward
         self.sides = sides
         self.clone = clone
+        self.missing = missing
         self.calls: dict[str, list[Any]] = {side: [] for side in sides}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,9 +114,11 @@ class _Wrapper:
     def _keep(self, side: str, value: Any) -> None:
         if self.clone:
             value = _map_tensors(value, torch.clone)
-        versions: list[int] = []
-        _map_tensors(value, lambda tensor: versions.append(_version(tensor)))
-        self.calls[side].append((value, versions))
+        self.calls[side].append(_versioned(value))
+        if self.missing is not None:
+            self.missing.discard((self.module, side))
+            if not self.missing:
+                raise Enough
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return _own_forward(copy.deepcopy(self.module, memo))
@@ -122,6 +131,10 @@ def _own_forward(module: nn.Module) -> MethodType:
     return MethodType(type(module).forward, module)
 
 
+class Enough(BaseException):
+    """Ends a forward that has no more to give; no ``except Exception`` stops it."""
+
+
 class Recorder:
     """Keep what the modules named in ``paths`` take or return inside ``with``.
 
@@ -130,6 +143,7 @@ class Recorder:
         paths: What to keep; see the module's docstring for their form.
         cloned: Paths whose values are copied at once, because a later operation
             (an in-place ReLU) overwrites them.
+        enough: Raise :class:`Enough` as soon as everything has run once.
 
     Examples:
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
@@ -140,9 +154,14 @@ class Recorder:
     """
 
     def __init__(
-        self, model: nn.Module, paths: Iterable[str], cloned: Iterable[str] = ()
+        self,
+        model: nn.Module,
+        paths: Iterable[str],
+        cloned: Iterable[str] = (),
+        enough: bool = False,
     ) -> None:
         self.model = model
+        self.enough = enough
         self.paths = tuple(dict.fromkeys(paths))
         self.cloned = {parse(path).module for path in cloned}
         self.wrappers: dict[str, _Wrapper] = {}
@@ -153,8 +172,14 @@ class Recorder:
             tap = parse(path)
             sides.setdefault(tap.module, set()).add(tap.side)
         modules = {name: find_module(self.model, name) for name in sides}
+        missing = {(modules[name], side) for name, own in sides.items() for side in own}
         for name, module in modules.items():
-            wrapper = _Wrapper(module, sides[name], name in self.cloned)
+            wrapper = _Wrapper(
+                module,
+                sides[name],
+                name in self.cloned,
+                missing if self.enough else None,
+            )
             self.wrappers[name] = module.__dict__['forward'] = wrapper
         return self
 
@@ -165,12 +190,28 @@ class Recorder:
                 del wrapper.module.__dict__['forward']
             else:  # somebody else had put a forward on the instance: put it back
                 wrapper.module.__dict__['forward'] = own
-            del wrapper.module, wrapper.forward
+            del wrapper.module, wrapper.forward, wrapper.missing
 
     def fired(self, path: str) -> bool:
         """Whether the module of ``path`` ran at all."""
         tap = parse(path)
         return bool(self.wrappers[tap.module].calls[tap.side])
+
+    def once(self) -> set[str]:
+        """The modules that ran exactly once."""
+        return {
+            name
+            for name, wrapper in self.wrappers.items()
+            if all(len(calls) == 1 for calls in wrapper.calls.values())
+        }
+
+    def to_float(self) -> None:
+        """Give floating-point values in fp32, whatever they were recorded in."""
+        for wrapper in self.wrappers.values():
+            for calls in wrapper.calls.values():
+                for i, (value, versions) in enumerate(calls):
+                    if not _stale(value, versions):
+                        calls[i] = _versioned(_map_tensors(value, _in_float))
 
     def overwritten(self, path: str) -> bool:
         """Whether a later operation changed the kept values in place."""
@@ -254,7 +295,16 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
+def _versioned(value: Any) -> tuple[Any, list[int]]:
+    """A value, and how often each of its tensors has been written to."""
+    versions: list[int] = []
+    _map_tensors(value, lambda tensor: versions.append(_version(tensor)))
+    return value, versions
+
+
+def _in_float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
 def _stale(value: Any, versions: list[int]) -> bool:
-    now: list[int] = []
-    _map_tensors(value, lambda tensor: now.append(_version(tensor)))
-    return now != versions
+    return _versioned(value)[1] != versions

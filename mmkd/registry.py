@@ -4,6 +4,7 @@ Configs write ``type='mmkd.Name'``: under the student's default scope (``mmdet``
 bare name is not found.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -28,7 +29,14 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.h
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, scope='mmkd', locations=['mmkd.tasks']
 )
-# What the papers train on and the mm packages cannot read.
+# What the papers train on and the mm packages cannot read; views that come again.
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
+)
+# Which view of an image an epoch shows.
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope='mmkd',
+    locations=['mmkd.datasets'],
 )

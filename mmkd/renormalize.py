@@ -23,8 +23,8 @@ class Renormalize(nn.Module):
 
     def __init__(self, student: nn.Module, teacher: nn.Module | None) -> None:
         super().__init__()
-        old = _statistics(student)
-        new = None if teacher is None else _statistics(teacher)
+        old = statistics(student)
+        new = None if teacher is None else statistics(teacher)
         self.idle = new is None or old == new
         if teacher and not new and type(teacher) is not BaseDataPreprocessor:
             print_log(
@@ -77,7 +77,7 @@ class Renormalize(nn.Module):
 Statistics = tuple[tuple[float, ...], tuple[float, ...], bool]
 
 
-def _statistics(preprocessor: nn.Module) -> Statistics | None:
+def statistics(preprocessor: nn.Module) -> Statistics | None:
     """Mean, std and whether channels are turned around; None if it does not say."""
     # What mmengine and mmdet, mmseg, mmpretrain call it.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')

@@ -16,6 +16,7 @@ linear     from ``start`` at begin to ``stop`` at end, on a line
 cosine     the same, on half a cosine
 sigmoid    the same, on exp(-5 (1 - p)^2), p the share done: the usual ramp-up
 step       ``gamma`` to the power of the ``milestones`` reached
+every      ``factor`` in every ``steps``-th iteration or epoch, else 0
 stop       1 before ``begin``, 0 from then on
 =========  =============================================================================
 """
@@ -33,7 +34,7 @@ _SHAPES: dict[str, Callable[[float], float]] = {
     'cosine': lambda p: (1 - math.cos(math.pi * p)) / 2,
     'sigmoid': lambda p: math.exp(-5 * (1 - p) ** 2),
 }
-KINDS = ('constant', 'step', 'stop', *_SHAPES)
+KINDS = ('constant', 'step', 'every', 'stop', *_SHAPES)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Piece:
         end: Where it ends, likewise; None is the end of training.
         start: Factor at ``begin`` (linear, cosine, sigmoid).
         stop: Factor at ``end`` (linear, cosine, sigmoid).
-        factor: The factor of 'constant'.
+        factor: The factor of 'constant' and of 'every'.
+        steps: Of 'every'.
         milestones: Of 'step', likewise.
         gamma: Of 'step'.
     """
@@ -61,6 +63,7 @@ class Piece:
     factor: float = 1.0
     milestones: tuple[int | float, ...] = ()
     gamma: float = 0.1
+    steps: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -80,6 +83,8 @@ class Piece:
         end = length if self.end is None else _count(self.end, length)
         if self.kind == 'stop':
             return float(time < begin)
+        if self.kind == 'every':
+            return 0.0 if time % self.steps else self.factor
         if self.kind == 'step':
             reached = sum(_count(m, length) <= time for m in self.milestones)
             return math.pow(self.gamma, reached)

@@ -235,7 +235,8 @@ def test_given_classes_stay(tmp_path: Path) -> None:
 
 
 def test_every_set_is_registered_and_has_an_archive() -> None:
-    assert set(OURS) == set(DATASETS.module_dict) <= set(ARCHIVES)
+    sets = set(DATASETS.module_dict) - {'ReplayedViews'}
+    assert set(OURS) == sets <= set(ARCHIVES)
 
 
 def test_published_numbers() -> None:

@@ -188,6 +188,8 @@ def test_an_interrupted_demo_goes_on(data: Path) -> None:
     again = run_demo(*args)
     assert again.stdout.count('(done before)') == 3
     folder = data.parent / 'quick_seed0' / 'cls'
+    progress = json.loads((folder / 'cwt' / 'progress.json').read_text())
+    assert progress['epoch'] == 6 and progress['result'] > 16  # chance is 10
     student = build_model(model_config(CONFIGS / 'cls/student.py'), 'student')
     student.load_state_dict(read_weights(folder / 'cwt/student_last.pth'), strict=True)
     assert_whole(folder / 'report_cwt')

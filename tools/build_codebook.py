@@ -127,6 +127,7 @@ def build(args: argparse.Namespace, config: Config) -> Any:
 def report(student: Any, size: tuple[int, int]) -> None:
     """What the layers cost the student."""
     from mmengine.analysis import get_model_complexity_info
+    from mmengine.logging import MMLogger
 
     from mmkd.networks.letkd import describe, overhead
 
@@ -134,9 +135,13 @@ def report(student: Any, size: tuple[int, int]) -> None:
     if not cost['macs']:
         return
     student.backbone.eval()  # some return None
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')  # it warns of every sum and square that it does not count
     counted = get_model_complexity_info(
         student.backbone, (3, *size), show_table=False, show_arch=False
     )
+    logger.setLevel(level)
     plain = counted['flops'] - cost['macs']
     print(
         f'{describe(cost, size)} The backbone alone needs {plain / 1e6:.1f} M '

@@ -1,4 +1,4 @@
-"""Data sets of the papers that mmpretrain, mmdet and mmseg lack."""
+"""Data sets of the papers that mmpretrain, mmdet and mmseg lack; replayed views."""
 
 from mmkd.datasets.archives import ARCHIVES, Archive
 from mmkd.datasets.images import (
@@ -8,13 +8,16 @@ from mmkd.datasets.images import (
     StanfordDogs,
     TinyImageNet,
 )
+from mmkd.datasets.views import ReplayedViews, ViewSampler
 
 __all__ = [
     'ARCHIVES',
     'Archive',
     'CINIC10',
     'MIT67',
+    'ReplayedViews',
     'Stanford40',
     'StanfordDogs',
     'TinyImageNet',
+    'ViewSampler',
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,12 +18,15 @@ from mmkd.build import (
     model_config,
     own_randomness,
 )
+from mmkd.cheap import TeacherOptions
 from mmkd.checkpoint import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
-from mmkd.recorder import Recorder
+from mmkd.recorder import Enough, Recorder, parse
+from mmkd.recording import Recording, of_teacher
 from mmkd.registry import MODELS
 from mmkd.renormalize import Renormalize
-from mmkd.term import Term
+from mmkd.schedule import make_piece
+from mmkd.term import Term, check_keys
 
 RANDOM = 'random'
 
@@ -42,16 +46,17 @@ class Distiller(BaseDistiller):
             untrained teacher is meant (in tests).
         terms: Name -> config of a :class:`mmkd.term.Term`.
         teachers: Instead of ``teacher``, several: name -> dict(model=…, ckpt=…,
-            weight=1.0, min_match=1.0). Every term without a ``source`` is applied to
-            each, times the teacher's weight.
+            weight=1.0, min_match=1.0, options=dict(…)). Every term without a ``source``
+            is applied to each, times the teacher's weight.
         teacher_min_match: The least share of the teacher's tensors that its checkpoint
             must hold.
+        teacher_options: What makes the teacher cheap; see :mod:`mmkd.cheap`.
         inherit: Parts of the (first) teacher whose weights the student starts from:
             ['neck', 'bbox_head'].
         **settings: See :class:`mmkd.distillers.base.BaseDistiller`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         student: str | ModelConfig | nn.Module,
         terms: Mapping[str, Any],
@@ -59,6 +64,7 @@ class Distiller(BaseDistiller):
         teacher_ckpt: str | None = None,
         teachers: Mapping[str, Any] | None = None,
         teacher_min_match: float = 1.0,
+        teacher_options: Mapping[str, Any] | None = None,
         inherit: Sequence[str] = (),
         **settings: Any,
     ) -> None:
@@ -66,16 +72,24 @@ class Distiller(BaseDistiller):
             raise ValueError("Give either 'teacher' or 'teachers'.")
         if teachers is not None and teacher_ckpt is not None:
             raise ValueError("Several teachers have a 'ckpt' each, no 'teacher_ckpt'.")
+        if teachers is not None and teacher_options is not None:
+            raise ValueError("Several teachers have 'options' each.")
         if teachers is None:
             teachers = {
                 'teacher': dict(
-                    model=teacher, ckpt=teacher_ckpt, min_match=teacher_min_match
+                    model=teacher,
+                    ckpt=teacher_ckpt,
+                    min_match=teacher_min_match,
+                    options=teacher_options,
                 )
             }
         super().__init__(student, terms, list(teachers), **settings)
         self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         self.renormalize = nn.ModuleDict()
         self.adapters: dict[str, Any] = {}
+        self.options: dict[str, TeacherOptions] = {}
+        self.recordings: dict[str, Recording] = {}
+        self.once: dict[str, set[str]] = {}  # modules that run once in a step
         for name, config in teachers.items():
             if not isinstance(config, Mapping) or 'model' not in config:
                 raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
@@ -86,15 +100,20 @@ class Distiller(BaseDistiller):
                 model = self.frozen[str(term.source)].model
                 term.loss.check_teacher(model, term.teacher_paths)
         _check_inherit(self.student, self.teacher, self.inherit)
+        for name in list(self.frozen):
+            self._cheapen(name)
 
-    def _add_teacher(
+    def _add_teacher(  # noqa: PLR0913
         self,
         name: str,
         model: str | ModelConfig | nn.Module,
         ckpt: str | None = None,
         weight: float = 1.0,
         min_match: float = 1.0,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
+        check_keys('teacher_options', options or {}, TeacherOptions)
+        self.options[name] = cheap = TeacherOptions(**(options or {}))
         if ckpt is None and not isinstance(model, nn.Module):
             raise ValueError(
                 f'The {name} has no checkpoint, and an untrained one teaches noise. '
@@ -110,6 +129,9 @@ class Distiller(BaseDistiller):
         for term in self.terms.values():
             if term.source == name:
                 term.weight = term.base_weight = term.base_weight * weight
+                if cheap.every > 1:
+                    piece = dict(kind='every', steps=cheap.every, factor=cheap.every)
+                    term.schedule += (make_piece(piece),)
         self.frozen[name] = Frozen(built)
         self.adapters[name] = find_task(built, self.task_config)
         own = built.data_preprocessor if _says_how_it_normalises(model) else None
@@ -117,10 +139,50 @@ class Distiller(BaseDistiller):
         if not step.idle:
             print_log(f'The {name} gets its own normalisation: {step}', 'current')
 
+    def _cheapen(self, name: str) -> None:
+        """Do what the options say, to a teacher that is known to fit."""
+        options, model = self.options[name], self.frozen[name].model
+        terms = [term for term in self.terms.values() if term.source == name]
+        paths = [path for term in terms for path in term.teacher_paths]
+        inherited = self.inherit and name == next(iter(self.options))
+        if inherited and (options.fold_bn or options.recording):
+            raise ValueError(
+                "inherit takes the teacher's weights as they are: not with fold_bn or "
+                'a recording. Or start from a file that has them: student_ckpt.'
+            )
+        if options.recording is not None:
+            recording = Recording(options.recording)
+            step = self.renormalize[name]
+            recording.check(of_teacher(model, step, self.student))
+            recording.check_paths(paths)
+            self.recordings[name] = recording
+            del self.frozen[name]  # it has said what it has to say
+            return
+        images, samples = self.task.example(self._size(), self._device())
+        with own_randomness():
+            images.normal_()
+
+        def run(images: Tensor) -> list[Tensor]:
+            with torch.no_grad(), Recorder(model, paths, paths) as recorder:
+                self.adapters[name].run(model, images, samples, paths)
+            return [level for path in recorder.paths for level in recorder[path]]
+
+        options.apply(model, run, images, {parse(path).module for path in paths})
+
     @property
     def teacher(self) -> nn.Module:
         """The (first) teacher."""
-        return next(iter(self.frozen.values())).model
+        name = next(iter(self.options))
+        if name in self.recordings:
+            raise RuntimeError(f'The {name} is a recording, and no model.')
+        return self.frozen[name].model
+
+    def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
+        """One small step, in which the teachers run to the end."""
+        self.once = {}
+        student, sources = super().rehearse(terms)
+        self.once = {name: source.once() for name, source in sources.items()}
+        return student, sources
 
     def reads(self, terms: list[Term]) -> list[str]:
         """What the task wants of the student to run the teachers' heads."""
@@ -139,16 +201,26 @@ class Distiller(BaseDistiller):
         # Before the student, where that is possible: its activations are not there yet.
         student = student_step()[1] if self.reads(terms) else None
         done: Recorders = {}
-        for name, frozen in self.frozen.items():
+        for name, options in self.options.items():
             own = [term for term in terms if term.source == name]
             if not own:
                 continue
             paths = [path for term in own for path in term.teacher_paths]
+            if name in self.recordings:
+                recording = self.recordings[name]
+                done[name] = recording.read(paths, data_samples, inputs.device)
+                continue
             cloned = [path for term in own if term.clone for path in term.teacher_paths]
-            with torch.no_grad(), Recorder(frozen.model, paths, cloned) as recorder:
-                seen = self.renormalize[name](inputs, data_samples)
-                adapter = self.adapters[name]
-                adapter.run(frozen.model, seen, data_samples, paths, student)
+            model, adapter = self.frozen[name].model, self.adapters[name]
+            once = self.once.get(name, set())
+            enough = {parse(path).module for path in paths} <= once
+            recorder = Recorder(model, paths, cloned, enough)
+            with torch.no_grad(), recorder:
+                seen = options.order(self.renormalize[name](inputs, data_samples))
+                with options.precision(inputs.device), suppress(Enough):
+                    adapter.run(model, seen, data_samples, paths, student)
+            if options.dtype is not None:
+                recorder.to_float()
             done[name] = recorder
         return done, {}
 

@@ -1,4 +1,4 @@
-"""CheckCodebook: what has to be known before letKD starts."""
+"""CheckCodebook: what was made from the training set is of this training set."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from mmkd.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckCodebook(Hook):  # type: ignore[misc]
-    """Is the codebook of the data that the run trains on? What do KD layers cost?
+    """Are codebook and recording of the data that the run trains on?
 
-    It does nothing where neither losses have a codebook nor the student KD layers.
+    What do KD layers cost? It does nothing where there is none of these.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Raise at a codebook of other data; log parameters and multiplications."""
+        """Raise at what was made of other data; log parameters and multiplications."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.train_dataloader.dataset
         for term in getattr(model, 'terms', {}).values():
             if hasattr(term.loss, 'check_data') and term.base_weight:
                 term.loss.check_data(dataset)
+        for recording in getattr(model, 'recordings', {}).values():
+            recording.check_data(runner.train_dataloader)
         if any(isinstance(module, KDLayer) for module in model.modules()):
             with own_randomness():
                 height, width = batch_of(model, dataset[0]).shape[2:]

@@ -70,13 +70,10 @@ def modules_of(paths: Sequence[str]) -> set[str]:
 
 def image_sizes(data_samples: Samples) -> list[tuple[int, int]]:
     """Height and width of each image, without padding."""
-    return [tuple(sample.metainfo.get('img_shape', ())[:2]) for sample in data_samples]
+    return [tuple(sample.get('img_shape', ())[:2]) for sample in data_samples]
 
 
 def sample_ids(data_samples: Samples) -> list[Any]:
     """What tells the images apart: the data set's index, or the file."""
     keys = ('sample_idx', 'img_id', 'img_path')
-    return [
-        next((s.metainfo[key] for key in keys if key in s.metainfo), None)
-        for s in data_samples
-    ]
+    return [next((s.get(key) for key in keys if key in s), None) for s in data_samples]
