@@ -97,7 +97,8 @@ def _is_torch_type(name: str) -> bool:
 def _safe_pickle(foreign: set[str]) -> Any:
     """A stand-in for the module ``pickle`` that never imports what a file names."""
 
-    class Unpickler(pickle.Unpickler):
+    # The one in Python: for a few wrong bytes, the one in C asks for all memory.
+    class Unpickler(pickle._Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             """Return what the file names if it is harmless, else Inert."""
             if name in _HARMLESS.get(module, '').split():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
+from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -125,6 +128,34 @@ def test_a_broken_file_is_named(damage: str, tmp_path: Path):
     file.write_bytes(data[damage])
     with pytest.raises(RuntimeError, match='broken.pth.*Is the file complete'):
         read_checkpoint(file)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_any_damage_ends_in_content_or_a_named_error(zipped: bool, tmp_path: Path):
+    file, random = tmp_path / 'damaged.pth', Random(0)
+    content = dict(state_dict=net().state_dict(), meta=dict(epoch=3))
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    whole = file.read_bytes()
+    ends = Counter()
+    for _ in range(500):
+        data, place = bytearray(whole), random.randrange(len(whole))
+        kind = random.choice(['bit', 'cut', 'bytes'])
+        if kind == 'bit':
+            data[place] ^= 1 << random.randrange(8)
+        elif kind == 'cut':
+            del data[place:]
+        else:
+            data[place : place + random.randrange(9)] = random.randbytes(4)
+        file.write_bytes(data)
+        try:
+            read_checkpoint(file)
+            ends['content'] += 1
+        except RuntimeError as error:
+            assert 'damaged.pth' in str(error)
+            ends['error'] += 1
+    assert min(ends['content'], ends['error']) > 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert peak < 8 * 2**30  # a wrong length is not believed
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def compare(methods: dict[str, Runs], factor: float) -> list[dict[str, Any]]:
     rows = []
     for method in sorted(methods, key=[*NAMES].index):
         seeds = sorted(set(methods[method]) & set(alone))
+        if len(seeds) < 3:
+            continue  # not run yet
         values = [methods[method][seed]['metric'] * factor for seed in seeds]
         base = [alone[seed]['metric'] * factor for seed in seeds]
         ratios = [
@@ -108,7 +110,8 @@ def table(task: str, rows: list[dict[str, Any]], teacher: float) -> str:
         '|---|---|---|---|---|---|',
     ]
     for row in rows:
-        gain = f'{row["gain"]:+.1f} ± {row["gain_sd"]:.1f} | {row["wins"]} of {seeds}'
+        count = len(row['values'])
+        gain = f'{row["gain"]:+.1f} ± {row["gain_sd"]:.1f} | {row["wins"]} of {count}'
         if row['p'] is None:
             gain, p = ' | ', ''
         else:

@@ -1,0 +1,209 @@
+"""Distillation loops as one writes them by hand: nothing of mmkd is in this file.
+
+tools/benchmark.py lets mmkd do the same and compares losses, time and memory. There is
+one loop a task, each for three methods: 'kd' (1503.02531), 'cwd' (2011.13256) and
+'fitnet' (1412.6550).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def kd(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
+    """KL of softened class probabilities (N, K)."""
+    log_student = F.log_softmax(student / tau, 1)
+    log_teacher = F.log_softmax(teacher / tau, 1)
+    loss = F.kl_div(log_student, log_teacher, reduction='batchmean', log_target=True)
+    return loss * tau**2
+
+
+def pixel_kd(student: Tensor, teacher: Tensor, tau: float, labels: Tensor) -> Tensor:
+    """The same for every pixel (N, K, H, W) whose label (N, 1, h, w) is not 255."""
+    log_student = F.log_softmax(student / tau, 1)
+    log_teacher = F.log_softmax(teacher / tau, 1)
+    loss = F.kl_div(log_student, log_teacher, reduction='none', log_target=True).sum(1)
+    valid = F.interpolate(labels.float(), loss.shape[1:], mode='nearest')[:, 0] != 255
+    return (loss * valid).sum() / valid.sum() * tau**2
+
+
+def cwd(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
+    """KL of where each channel of a map (N, C, H, W) is active."""
+    log_student = F.log_softmax(student.flatten(2) / tau, 2)
+    log_teacher = F.log_softmax(teacher.flatten(2) / tau, 2)
+    loss = F.kl_div(log_student, log_teacher, reduction='sum', log_target=True)
+    return loss * tau**2 / (student.shape[0] * student.shape[1])
+
+
+class Loop:
+    """What the loops share: a frozen teacher, what hooks saw, one step.
+
+    Args:
+        student: A model of mmpretrain, mmdet or mmseg.
+        teacher: Another one.
+        method: 'kd', 'cwd' or 'fitnet'.
+        weight: Of the distillation loss.
+        tau: Temperature, where the method has one.
+        times: How many times the loss is added.
+    """
+
+    taps: dict[str, str] = {}
+
+    def __init__(  # noqa: PLR0913
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        method: str,
+        weight: float,
+        tau: float | None = None,
+        times: int = 1,
+    ) -> None:
+        self.student, self.teacher = student.train(), teacher.eval()
+        self.teacher.requires_grad_(False)
+        self.method, self.weight, self.tau, self.times = method, weight, tau, times
+        self.seen: dict[str, Any] = {}
+        self.projections = nn.ModuleList(self.project() for _ in range(times))
+        self.watch(self.taps[method])
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What the optimizer is to train."""
+        return [*self.student.parameters(), *self.projections.parameters()]
+
+    def project(self) -> nn.Module:
+        """A 1x1 convolution, where the student's channels are not the teacher's."""
+        return nn.Identity()
+
+    def watch(self, name: str) -> None:
+        """Keep what a module of the student takes and returns."""
+
+        def keep(_: nn.Module, args: Any, output: Any) -> None:
+            self.seen[name] = args, output
+
+        self.student.get_submodule(name).register_forward_hook(keep)
+
+    def step(self, data: dict[str, Any]) -> dict[str, Tensor]:
+        """One step of training; returns the loss, in all and of one term."""
+        data = self.student.data_preprocessor(data, True)
+        inputs, samples = data['inputs'], data['data_samples']
+        knowledge = self.ask_teacher(inputs)
+        total, _ = self.student.parse_losses(self.student.loss(inputs, samples))
+        for project in self.projections:
+            term = self.compare(knowledge, samples, project)
+            total = total + self.weight * term
+        assert self.optimizer is not None
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        self.seen.clear()
+        return {'loss': total.detach(), 'term': term.detach()}
+
+    def ask_teacher(self, inputs: Tensor) -> Any:
+        """What the teacher says of the images (N, 3, H, W)."""
+        raise NotImplementedError
+
+    def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        """The distillation loss, without its weight."""
+        raise NotImplementedError
+
+    def compare_maps(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of a method that compares feature maps."""
+        if self.method == 'cwd':
+            return cwd(student, teacher, self.tau)
+        return F.mse_loss(student, teacher)
+
+
+class Classification(Loop):
+    """Logits, or the last feature map."""
+
+    taps = {'kd': 'head.fc', 'cwd': 'backbone', 'fitnet': 'backbone'}
+
+    def project(self) -> nn.Module:
+        inside, outside = self.student.head.in_channels, self.teacher.head.in_channels
+        if self.method == 'kd' or inside == outside:
+            return nn.Identity()
+        return nn.Conv2d(inside, outside, 1)
+
+    @torch.no_grad()
+    def ask_teacher(self, inputs: Tensor) -> Tensor:
+        if self.method == 'kd':
+            return self.teacher(inputs)
+        return self.teacher.backbone(inputs)[-1]
+
+    def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        _, output = self.seen[self.taps[self.method]]
+        if self.method == 'kd':
+            return kd(output, knowledge, self.tau)
+        return self.compare_maps(project(output[-1]), knowledge)
+
+
+class Detection(Loop):
+    """Classes of the regions that the student sampled, or every level of the FPN."""
+
+    taps = {'kd': 'roi_head.bbox_head', 'cwd': 'neck', 'fitnet': 'neck'}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.method == 'kd':
+            self.watch('roi_head.bbox_roi_extractor')
+
+    @torch.no_grad()
+    def ask_teacher(self, inputs: Tensor) -> Any:
+        return self.teacher.extract_feat(inputs)
+
+    def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        _, output = self.seen[self.taps[self.method]]
+        if self.method == 'kd':
+            return kd(output[0], self.judge(knowledge), self.tau)
+        levels = zip(output, knowledge)
+        return sum(self.compare_maps(student, teacher) for student, teacher in levels)
+
+    @torch.no_grad()
+    def judge(self, features: tuple[Tensor, ...]) -> Tensor:
+        """The teacher's class scores (n, K + 1) of the student's regions; once."""
+        if 'scores' not in self.seen:
+            (_, rois), _ = self.seen['roi_head.bbox_roi_extractor']
+            head = self.teacher.roi_head
+            used = features[: head.bbox_roi_extractor.num_inputs]
+            self.seen['scores'], _ = head.bbox_head(head.bbox_roi_extractor(used, rois))
+        return self.seen['scores']
+
+
+class Segmentation(Loop):
+    """Logits before upsampling, or the last feature map."""
+
+    taps = {
+        'kd': 'decode_head.conv_seg',
+        'cwd': 'decode_head.conv_seg',
+        'fitnet': 'backbone',
+    }
+
+    def project(self) -> nn.Module:
+        inside = self.student.decode_head.in_channels
+        outside = self.teacher.decode_head.in_channels
+        if self.method != 'fitnet' or inside == outside:
+            return nn.Identity()
+        return nn.Conv2d(inside, outside, 1)
+
+    @torch.no_grad()
+    def ask_teacher(self, inputs: Tensor) -> Tensor:
+        features = self.teacher.extract_feat(inputs)
+        if self.method == 'fitnet':
+            return features[-1]
+        return self.teacher.decode_head(features)
+
+    def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        _, output = self.seen[self.taps[self.method]]
+        if self.method == 'kd':
+            labels = torch.stack([sample.gt_sem_seg.data for sample in samples])
+            return pixel_kd(output, knowledge, self.tau, labels)
+        if self.method == 'cwd':
+            return cwd(output, knowledge, self.tau)
+        return self.compare_maps(project(output[-1]), knowledge)
+
+
+LOOPS = {'cls': Classification, 'two_stage': Detection, 'seg': Segmentation}
