@@ -144,9 +144,9 @@ def draw(results: dict[str, list[dict[str, Any]]], teachers: dict[str, float]) -
             )  # fmt: skip
             axis.plot(row['mean'], place, '|', ms=14, mew=2, color=colour)
         axis.axvline(teachers[task], color='#d55e00', lw=1)
-        axis.annotate(
-            'teacher', (teachers[task], len(rows) - 0.45), color='#d55e00', ha='right',
-            xytext=(-3, 0), textcoords='offset points', annotation_clip=False,
+        axis.text(
+            teachers[task], 1, 'teacher ', color='#d55e00', ha='right', va='bottom',
+            transform=axis.get_xaxis_transform(),
         )  # fmt: skip
         axis.axvline(rows[0]['mean'], color='#bbbbbb', lw=1, ls=':', zorder=0)
         names = [NAMES[row['method']].split(' (')[0] for row in reversed(rows)]

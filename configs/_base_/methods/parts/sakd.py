@@ -16,7 +16,7 @@ terms = dict(
             shared=True,  # one branch judges teacher and student
             uniformize=dict(form='u2', size=4),
         ),
-        weight=1.0,
+        weight=0.1,
         schedule=[dict(kind='linear', end=0.05)],  # a ramp over 5% of the run
     ),
 )
