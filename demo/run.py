@@ -85,7 +85,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         '--quick',
         action='store_true',
-        help='two to six epochs each: shows that everything runs',
+        help='a few epochs each: shows that everything runs',
     )
     args = parser.parse_args(argv)
     args.tasks = list(TASKS) if args.task == 'all' else [args.task]
@@ -255,6 +255,8 @@ def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
         if task == 'cls':
             options.update({'param_scheduler.0.end': 1, 'param_scheduler.1.begin': 1})
             options.update({'param_scheduler.1.end': 6, 'param_scheduler.1.T_max': 5})
+        else:
+            options['train_dataloader.dataset.indices'] = 48
     env = dict(
         DEMO_DATA=str(data),
         DEMO_CODEBOOK=str(home / args.method / 'codebook.pth'),

@@ -87,20 +87,22 @@ class Loop:
         self.student.get_submodule(name).register_forward_hook(keep)
 
     def step(self, data: dict[str, Any]) -> dict[str, Tensor]:
-        """One step of training; returns the loss, in all and of one term."""
-        data = self.student.data_preprocessor(data, True)
-        inputs, samples = data['inputs'], data['data_samples']
-        knowledge = self.ask_teacher(inputs)
-        total, _ = self.student.parse_losses(self.student.loss(inputs, samples))
-        for project in self.projections:
-            term = self.compare(knowledge, samples, project)
-            total = total + self.weight * term
+        """One step of training; returns the whole loss and the unweighted term."""
+        total, term = self.losses(self.student.data_preprocessor(data, True))
         assert self.optimizer is not None
-        self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
-        self.seen.clear()
+        self.optimizer.zero_grad()
         return {'loss': total.detach(), 'term': term.detach()}
+
+    def losses(self, data: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The same two, before the backward pass; nothing else is kept for it."""
+        inputs, samples = data['inputs'], data['data_samples']
+        knowledge = self.ask_teacher(inputs)
+        own, _ = self.student.parse_losses(self.student.loss(inputs, samples))
+        term = sum(self.compare(knowledge, samples, p) for p in self.projections)
+        self.seen.clear()
+        return own + self.weight * term, term
 
     def ask_teacher(self, inputs: Tensor) -> Any:
         """What the teacher says of the images (N, 3, H, W)."""
@@ -123,6 +125,7 @@ class Classification(Loop):
     taps = {'kd': 'head.fc', 'cwd': 'backbone', 'fitnet': 'backbone'}
 
     def project(self) -> nn.Module:
+        """For feature maps."""
         inside, outside = self.student.head.in_channels, self.teacher.head.in_channels
         if self.method == 'kd' or inside == outside:
             return nn.Identity()
@@ -130,11 +133,13 @@ class Classification(Loop):
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Tensor:
+        """Its logits (N, K), or its map."""
         if self.method == 'kd':
             return self.teacher(inputs)
         return self.teacher.backbone(inputs)[-1]
 
     def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        """With what the student said."""
         _, output = self.seen[self.taps[self.method]]
         if self.method == 'kd':
             return kd(output, knowledge, self.tau)
@@ -153,9 +158,11 @@ class Detection(Loop):
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Any:
+        """Its FPN levels."""
         return self.teacher.extract_feat(inputs)
 
     def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        """With what the student said."""
         _, output = self.seen[self.taps[self.method]]
         if self.method == 'kd':
             return kd(output[0], self.judge(knowledge), self.tau)
@@ -183,6 +190,7 @@ class Segmentation(Loop):
     }
 
     def project(self) -> nn.Module:
+        """For feature maps."""
         inside = self.student.decode_head.in_channels
         outside = self.teacher.decode_head.in_channels
         if self.method != 'fitnet' or inside == outside:
@@ -191,12 +199,14 @@ class Segmentation(Loop):
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Tensor:
+        """Its logits (N, K, H, W), or its map."""
         features = self.teacher.extract_feat(inputs)
         if self.method == 'fitnet':
             return features[-1]
         return self.teacher.decode_head(features)
 
     def compare(self, knowledge: Any, samples: list[Any], project: nn.Module) -> Tensor:
+        """With what the student said."""
         _, output = self.seen[self.taps[self.method]]
         if self.method == 'kd':
             labels = torch.stack([sample.gt_sem_seg.data for sample in samples])
