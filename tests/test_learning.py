@@ -108,7 +108,7 @@ def accuracy(config: Config, folder: Path) -> float:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images, and a teacher of them."""
     made = tmp_path_factory.mktemp('learning')
-    prepare(made / 'digits')
+    prepare(made / 'data')
     torch.set_num_threads(1)
     assert accuracy(plain(made, 12), made / 'teacher') > 70
     return made

@@ -30,7 +30,7 @@ PYTHON = sys.executable
 DATA = """
 train_dataloader = dict(batch_size=4, dataset=dict(data_root='{data}'))
 val_dataloader = dict(dataset=dict(data_root='{data}'))
-test_dataloader = dict(dataset=dict(data_root='{data}'))
+test_dataloader = dict(dataset=dict(data_root='{data}', data_prefix='val'))
 train_cfg = dict(max_epochs=2)
 """
 HOOKS = """
@@ -98,10 +98,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(split / f'{place}.png'), image)
     data = DATA.format(data=home / 'data')
     for name in ('student', 'teacher'):
-        base = f"_base_ = '{ROOT}/configs/demo/{name}.py'\n"
+        base = f"_base_ = '{ROOT}/configs/demo/cls/{name}.py'\n"
         (home / f'{name}.py').write_text(base + data)
     (home / 'kd.py').write_text(
-        f"_base_ = '{ROOT}/configs/demo/kd.py'\n{data}"
+        f"_base_ = '{ROOT}/configs/demo/cls/kd.py'\n{data}"
         f"model = dict(teacher='{home}/teacher.py',"
         f"             teacher_ckpt='{home}/teacher.pth')\n"
         "custom_hooks = [dict(type='mmkd.ExportStudent'), dict(type='EMAHook')]\n"
