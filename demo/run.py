@@ -119,15 +119,14 @@ class Stage:
     def load(self) -> None:
         """Take up the state of an earlier run, unless it was of other settings."""
         digest = hashlib.sha256(json.dumps(self.options, default=str).encode())
+        folders = ('det', 'ins') if self.task == 'ins' else (self.task,)  # its base
+        names = ('_data', 'student', 'teacher', self.config.stem)
         files = [
-            *(CONFIGS / self.task).glob('*.py'),
-            *(CONFIGS / 'det').glob('*.py'),  # the base of 'ins'
-            *METHODS.rglob(f'{self.config.stem}*.py'),
+            CONFIGS / folder / f'{name}.py' for folder in folders for name in names
         ]
-        shared = ('_data', 'student', 'teacher', self.config.stem)
-        for file in sorted(files):
-            if file.parent.parent != CONFIGS or file.stem in shared:
-                digest.update(file.read_bytes())
+        files += sorted(METHODS.rglob(f'{self.config.stem}*.py'))
+        for file in filter(Path.is_file, files):
+            digest.update(file.read_bytes())
         key = digest.hexdigest()
         try:
             self.state = json.loads((self.folder / PROGRESS).read_text())
@@ -260,8 +259,6 @@ def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
     env = dict(
         DEMO_DATA=str(data),
         DEMO_CODEBOOK=str(home / args.method / 'codebook.pth'),
-        # Not the one of the command line, for the config's text to be read with.
-        DEMO_TEACHER=str(home / 'teacher' / 'student_last.pth'),
     )
     return [
         Stage(name, task, home / name, dict(options), env)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from torch import nn
@@ -155,6 +156,11 @@ def own_randomness() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
+
+
+def model_of(runner: Runner) -> Any:
+    """The model that a runner trains, taken out of DDP."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def build_runner(config: Config) -> Runner:

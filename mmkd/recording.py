@@ -533,11 +533,8 @@ class Recital:
 
 def record(recital: Recital, loader: Mapping[str, Any]) -> None:
     """Record all that is missing, with a progress bar."""
-    steps = recital.run(loader)
     bar = ProgressBar(recital.rows)
-    left = recital.rows
-    for count in steps:
-        left -= count
+    for count in recital.run(loader):
         bar.update(count)
     print()
 

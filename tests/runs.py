@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,16 @@ def logged(work_dir: Path) -> dict[int, dict[str, float]]:
                     if 'loss' in key or key.startswith('raw_')
                 }
     return found
+
+
+def join(rank: int, port: int) -> None:
+    """Be one of two processes, as torchrun would have it."""
+    torch.set_num_threads(1)
+    os.environ.update(
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+    )
+    torch.distributed.init_process_group('gloo')

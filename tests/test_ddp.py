@@ -119,15 +119,7 @@ def go_on(rank: int, port: int, method: str, folder: str) -> None:
     """On one rank of two: a run in one go, and one that is stopped and resumed."""
     import mmkd  # noqa: F401
 
-    torch.set_num_threads(1)
-    os.environ.update(
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-    )
-    torch.distributed.init_process_group('gloo')
+    runs.join(rank, port)
     parts = Path(folder) / 'parts'
     whole = run(method, Path(folder) / 'whole', 2)
     run(method, parts, 1)

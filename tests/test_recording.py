@@ -267,15 +267,7 @@ def rank_run(rank: int, port: int, folder: str) -> None:
     """One rank: with the teacher, and from the recording."""
     import mmkd  # noqa: F401
 
-    torch.set_num_threads(1)
-    os.environ.update(
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-    )
-    torch.distributed.init_process_group('gloo')
+    runs.join(rank, port)
     wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
     for name in ('online', 'recorded'):
         config = recorded(Path(folder))

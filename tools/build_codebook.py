@@ -126,23 +126,18 @@ def build(args: argparse.Namespace, config: Config) -> Any:
 
 def report(student: Any, size: tuple[int, int]) -> None:
     """What the layers cost the student."""
-    from mmengine.analysis import get_model_complexity_info
-    from mmengine.logging import MMLogger
+    import torch
 
     from mmkd.networks.letkd import describe, overhead
+    from mmkd.report.measure import multiply_adds
 
     cost = overhead(student, size)
     if not cost['macs']:
         return
     student.backbone.eval()  # some return None
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')  # it warns of every sum and square that it does not count
-    counted = get_model_complexity_info(
-        student.backbone, (3, *size), show_table=False, show_arch=False
-    )
-    logger.setLevel(level)
-    plain = counted['flops'] - cost['macs']
+    image = torch.zeros(1, 3, *size, device=next(student.parameters()).device)
+    with torch.no_grad():
+        plain = multiply_adds(lambda: student.backbone(image)) - cost['macs']
     print(
         f'{describe(cost, size)} The backbone alone needs {plain / 1e6:.1f} M '
         f'(+{cost["macs"] / plain:.0%}).'

@@ -36,7 +36,6 @@ CONFIGS = ROOT / 'configs' / 'demo'
 METRICS = dict(
     cls='accuracy/top1', det='coco/bbox_mAP', ins='coco/segm_mAP', seg='mIoU'
 )
-PAPERS = ('student', 'kd', 'cwd', 'cwt', 'sakd', 'frskd', 'letkd')
 # What --tune tries of each method: factors of the weight that the config has.
 FACTORS = (0.1, 10.0)
 TUNING_SEED = 100  # none of those that are reported
@@ -65,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 def methods_of(task: str) -> list[str]:
     """The students of a task: all its configs but the teacher's."""
     names = {file.stem for file in (CONFIGS / task).glob('[a-z]*.py')} - {'teacher'}
-    return sorted(names, key=lambda name: (name not in PAPERS, name != 'student', name))
+    return sorted(names, key=lambda name: (name != 'student', name))
 
 
 def plan(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -173,12 +172,27 @@ def make_codebook(task: str, folder: Path) -> None:
     subprocess.run(command, env=env, check=True)
 
 
+def read(out: Path) -> list[dict[str, Any]]:
+    """The lines of a log, if there is one."""
+    lines = out.read_text().splitlines() if out.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def train_teachers(tasks: list[str], folder: Path, pool: ProcessPoolExecutor) -> None:
+    """Train those whose weights are not here, whatever the log says of others."""
+    missing = [task for task in tasks if not (folder / f'{task}_teacher.pth').is_file()]
+    log = HERE / 'teachers.jsonl'
+    kept = [row for row in read(log) if row['task'] not in missing]
+    log.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+    jobs = [dict(task=task, method='teacher', seed=0) for task in missing]
+    run_all(jobs, folder, log, pool)
+
+
 def run_all(
     jobs: list[dict[str, Any]], folder: Path, out: Path, pool: ProcessPoolExecutor
 ) -> None:
     """Run what is not in ``out`` yet, and write a line for each."""
-    lines = out.read_text().splitlines() if out.is_file() else []
-    done = [{key: row.get(key) for key in KEYS} for row in map(json.loads, lines)]
+    done = [{key: row.get(key) for key in KEYS} for row in read(out)]
     todo = [job for job in jobs if {key: job.get(key) for key in KEYS} not in done]
     futures = {pool.submit(train, job, folder): job for job in todo}
     for number, future in enumerate(as_completed(futures), 1):
@@ -206,12 +220,7 @@ def main() -> None:
     prepare(args.work_dir / 'data')
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
-        missing = [
-            dict(task=task, method='teacher', seed=0)
-            for task in args.tasks
-            if not (args.work_dir / f'{task}_teacher.pth').is_file()
-        ]
-        run_all(missing, args.work_dir, HERE / 'teachers.jsonl', pool)
+        train_teachers(args.tasks, args.work_dir, pool)
         jobs = plan(args)
         for task in {job['task'] for job in jobs if job['method'] == 'letkd'}:
             if not (args.work_dir / f'{task}_codebook.pth').is_file():

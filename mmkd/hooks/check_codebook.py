@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmkd.build import own_randomness
+from mmkd.build import model_of, own_randomness
 from mmkd.codebook.features import batch_of
 from mmkd.networks.letkd import KDLayer, describe, overhead
 from mmkd.registry import HOOKS
@@ -21,7 +20,7 @@ class CheckCodebook(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Runner) -> None:
         """Raise at what was made of other data; log parameters and multiplications."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         dataset = runner.train_dataloader.dataset
         for term in getattr(model, 'terms', {}).values():
             if hasattr(term.loss, 'check_data') and term.base_weight:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmkd.build import model_of
 from mmkd.registry import HOOKS
 
 Losses = Mapping[str, Any]
@@ -50,7 +50,7 @@ class GradientShare(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Runner) -> None:
         """Look whether the model can be measured."""
-        model = _distiller(runner)
+        model = model_of(runner)
         recomputes = runner.cfg.get('activation_checkpointing') is not None or any(
             getattr(module, 'with_cp', False) for module in model.modules()
         )
@@ -61,7 +61,7 @@ class GradientShare(Hook):  # type: ignore[misc]
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Let the distiller show its losses in this iteration, if it is due."""
-        model = _distiller(runner)
+        model = model_of(runner)
         if not hasattr(type(model), 'watch') or self.broken:
             return
         due = self.every_n_train_iters(runner, self.interval)
@@ -79,7 +79,7 @@ class GradientShare(Hook):  # type: ignore[misc]
         outputs: Any = None,
     ) -> None:
         """Look away again."""
-        model = _distiller(runner)
+        model = model_of(runner)
         if hasattr(type(model), 'watch'):
             model.watch = None
 
@@ -121,7 +121,3 @@ def gradient_norm(loss: Any, weights: list[Tensor]) -> float:
         found = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
     norms = [torch.linalg.vector_norm(g.float()) for g in found if g is not None]
     return float(torch.stack(norms).norm()) if norms else 0.0
-
-
-def _distiller(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

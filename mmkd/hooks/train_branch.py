@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmkd.build import own_randomness
+from mmkd.build import model_of, own_randomness
 from mmkd.hooks.seed_iterations import seed_all
 from mmkd.registry import HOOKS
 
@@ -73,7 +72,7 @@ class TrainBranch(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Runner) -> None:
         """Train what is not trained yet; a resumed run has loaded it."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         for name, term in getattr(model, 'terms', {}).items():
             branch = term.loss
             if not hasattr(branch, 'judge') or branch.trained or not term.base_weight:

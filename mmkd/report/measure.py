@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,15 @@ def count_macs(model: nn.Module, data: Data) -> int:
     Convolutions and matrix products are counted, as they run; normalisation,
     activations and special operators (RoIAlign, deformable convolutions) are not.
     """
+    inputs, samples = data['inputs'], data.get('data_samples')
+    return multiply_adds(lambda: model(inputs, samples, mode='tensor')) // len(inputs)
+
+
+def multiply_adds(run: Callable[[], object]) -> int:
+    """Those of the convolutions and matrix products in what runs."""
     with FlopCounterMode(display=False) as counter:
-        model(data['inputs'], data.get('data_samples'), mode='tensor')
-    return int(counter.get_total_flops()) // 2 // len(data['inputs'])
+        run()
+    return int(counter.get_total_flops()) // 2
 
 
 @torch.no_grad()

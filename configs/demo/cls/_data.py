@@ -34,17 +34,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=200,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='CustomDataset',
-        data_root=data_root,
-        data_prefix='test',
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
-    ),
+    val_dataloader, dataset=dict(val_dataloader['dataset'], data_prefix='test')
 )
 val_evaluator = dict(type='Accuracy', topk=1)
 test_evaluator = val_evaluator

@@ -14,6 +14,6 @@ model = dict(
     type='mmkd.Distiller',
     student=_base_.model,
     teacher='{{ fileDirname }}/teacher.py',
-    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/cls/teacher/student_last.pth}}',
+    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/seed0/cls/teacher/epoch_40.pth}}',
     terms=_base_.terms,
 )

@@ -33,15 +33,11 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    **loader,
-    batch_size=16,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    val_dataloader,
     dataset=dict(
-        **dataset,
+        val_dataloader['dataset'],
         ann_file='annotations/instances_test.json',
         data_prefix=dict(img='test/'),
-        test_mode=True,
-        pipeline=[*read, dict(type='Resize', scale=(96, 96)), pack],
     ),
 )
 val_evaluator = dict(

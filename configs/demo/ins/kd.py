@@ -11,6 +11,6 @@ model = dict(
     type='mmkd.Distiller',
     student=_base_.model,
     teacher='{{ fileDirname }}/teacher.py',
-    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/ins/teacher/student_last.pth}}',
+    teacher_ckpt='{{$DEMO_TEACHER:demo_runs/seed0/ins/teacher/epoch_20.pth}}',
     terms=_base_.terms,
 )

@@ -38,13 +38,10 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    **loader,
-    batch_size=16,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    val_dataloader,
     dataset=dict(
-        **dataset,
+        val_dataloader['dataset'],
         data_prefix=dict(img_path='leftImg8bit/test', seg_map_path='gtFine/test'),
-        pipeline=[*read, pack],
     ),
 )
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
