@@ -15,23 +15,21 @@ configs/demo; they were chosen with --tune, which looks at the validation images
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import logging
 import multiprocessing
 import os
-import platform
 import subprocess
 import sys
-import time
-import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from runs import fit, read, run_all  # noqa: E402
+
 CONFIGS = ROOT / 'configs' / 'demo'
 METRICS = dict(
     cls='accuracy/top1', det='coco/bbox_mAP', ins='coco/segm_mAP', seg='mIoU'
@@ -88,71 +86,22 @@ def train(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train and test one model; return the job with what came out."""
     import torch
 
-    torch.set_num_threads(1)
-    warnings.simplefilter('ignore')
-    # What mmengine prints of a hundred runs is not worth keeping.
-    with contextlib.redirect_stdout(io.StringIO()):
-        result = _train(job, folder)
-    logging.shutdown()
-    return result
-
-
-def _train(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    import torch
-    from mmengine.logging import MessageHub
-
-    from mmkd.build import build_runner, read_config
+    from mmkd.build import read_config
     from mmkd.mixin import is_distillation
 
+    torch.set_num_threads(1)
     task, method = job['task'], job['method']
     os.environ.update(surroundings(task, folder))
     config = read_config(CONFIGS / task / f'{method}.py')
-    name = '-'.join(str(value) for value in job.values())
-    config.work_dir = str(folder / task / name)
-    config.experiment_name = name
-    config.log_level = 'ERROR'
-    config.randomness = dict(seed=job['seed'])
-    config.default_hooks['checkpoint'] = None
-    config.custom_hooks = [
-        hook
-        for hook in config.get('custom_hooks') or []
-        if hook['type'] not in ('mmkd.ExportStudent', 'mmkd.GradientShare')
-    ]
     split = 'val' if 'factor' in job else 'test'
     if split == 'val':
         config.test_dataloader = config.val_dataloader
         config.test_evaluator = config.val_evaluator
-    config.val_dataloader = config.val_evaluator = config.val_cfg = None
     if is_distillation(config):
         for term in config.model.terms.values():
             term.weight = term.get('weight', 1.0) * job.get('factor', 1.0)
-    runner = build_runner(config)
-    cpu, wall = time.process_time(), time.perf_counter()
-    runner.train()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    hub = MessageHub.get_current_instance().log_scalars
-    losses = {
-        key.partition('/')[2]: round(float(values.mean(20)), 5)
-        for key, values in hub.items()
-        if key.startswith('train/') and ('loss' in key or 'raw' in key)
-    }
-    metrics = runner.test()
-    if method == 'teacher':
-        torch.save(dict(state_dict=runner.model.state_dict()), folder / f'{task}.part')
-        os.replace(folder / f'{task}.part', folder / f'{task}_teacher.pth')
-    return dict(
-        job,
-        split=split,
-        metric=round(float(metrics[METRICS[task]]), 4),
-        metrics={key: round(float(value), 4) for key, value in metrics.items()},
-        epochs=runner.max_epochs,
-        cpu_seconds=round(cpu, 1),
-        seconds=round(wall, 1),
-        losses=losses,
-        versions=dict(
-            python=platform.python_version(), torch=torch.__version__.partition('+')[0]
-        ),
-    )
+    keep = folder / f'{task}_teacher.pth' if method == 'teacher' else None
+    return dict(job, split=split, **fit(config, job, METRICS[task], folder, keep))
 
 
 def surroundings(task: str, folder: Path) -> dict[str, str]:
@@ -172,12 +121,6 @@ def make_codebook(task: str, folder: Path) -> None:
     subprocess.run(command, env=env, check=True)
 
 
-def read(out: Path) -> list[dict[str, Any]]:
-    """The lines of a log, if there is one."""
-    lines = out.read_text().splitlines() if out.is_file() else []
-    return [json.loads(line) for line in lines]
-
-
 def train_teachers(tasks: list[str], folder: Path, pool: ProcessPoolExecutor) -> None:
     """Train those whose weights are not here, whatever the log says of others."""
     missing = [task for task in tasks if not (folder / f'{task}_teacher.pth').is_file()]
@@ -185,29 +128,7 @@ def train_teachers(tasks: list[str], folder: Path, pool: ProcessPoolExecutor) ->
     kept = [row for row in read(log) if row['task'] not in missing]
     log.write_text(''.join(json.dumps(row) + '\n' for row in kept))
     jobs = [dict(task=task, method='teacher', seed=0) for task in missing]
-    run_all(jobs, folder, log, pool)
-
-
-def run_all(
-    jobs: list[dict[str, Any]], folder: Path, out: Path, pool: ProcessPoolExecutor
-) -> None:
-    """Run what is not in ``out`` yet, and write a line for each."""
-    done = [{key: row.get(key) for key in KEYS} for row in read(out)]
-    todo = [job for job in jobs if {key: job.get(key) for key in KEYS} not in done]
-    futures = {pool.submit(train, job, folder): job for job in todo}
-    for number, future in enumerate(as_completed(futures), 1):
-        row = future.result()
-        with out.open('a') as file:
-            file.write(json.dumps(row) + '\n')
-        print(
-            f'{number}/{len(todo)}',
-            *(futures[future].values()),
-            f'{row["metric"]:.3f} in {row["cpu_seconds"]:.0f} s',
-            flush=True,
-        )
-
-
-KEYS = ('task', 'method', 'seed', 'factor')
+    run_all(jobs, partial(train, folder=folder), log, pool)
 
 
 def main() -> None:
@@ -225,7 +146,7 @@ def main() -> None:
         for task in {job['task'] for job in jobs if job['method'] == 'letkd'}:
             if not (args.work_dir / f'{task}_codebook.pth').is_file():
                 make_codebook(task, args.work_dir)
-        run_all(jobs, args.work_dir, args.out, pool)
+        run_all(jobs, partial(train, folder=args.work_dir), args.out, pool)
 
 
 if __name__ == '__main__':

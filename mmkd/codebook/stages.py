@@ -53,7 +53,11 @@ def intermediate(work: Work, count: int, recipe: Recipe) -> dict[str, Tensor]:
     size = recipe.subclasses
     classes = count // size if count else int(y.max()) + 1
     if y.max() >= classes:
-        raise ValueError(f'There are labels up to {y.max()}, but {classes} classes.')
+        raise ValueError(
+            f'There are labels up to {y.max()}, but {count} templates are enough for '
+            f'{classes} classes of {size} sub-classes each: the layer '
+            f"'intermediate' wants templates={size * (int(y.max()) + 1)}."
+        )
     space = work.load('lda')
     if space is None:
         chunks = work.chunks('intermediate', recipe.device)

@@ -3,7 +3,7 @@ _base_ = [
     '../../_base_/methods/letkd_seg.py',
     '../_runtime.py',
 ]
-_base_.student.layers.intermediate.update(templates=80)
+_base_.student.layers.intermediate.update(templates=88)  # 8 for each of 11 classes
 _base_.student.layers.penultimate.update(templates=256)
 codebook = '{{$DEMO_CODEBOOK:demo_runs/seed0/seg/letkd/codebook.pth}}'
 _base_.terms.loss_intermediate.loss.codebook = codebook

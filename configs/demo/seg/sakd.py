@@ -3,7 +3,8 @@ _base_ = [
     '../../_base_/methods/sakd_seg.py',
     '../_runtime.py',
 ]
-# Weights: a tenth of the usual ones, as is best on ../det.
+# The best of 0.1, 1 and 10 times these weights on validation images: see
+# docs/results/embedded.md.
 _base_.terms.loss_match.weight, _base_.terms.loss_branch.weight = 1.0, 0.1
 _base_.terms.loss_branch.loss.recipe.epochs = 3
 model = dict(
