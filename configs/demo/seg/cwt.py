@@ -3,7 +3,7 @@ _base_ = [
     '../../_base_/methods/cwt_seg.py',
     '../_runtime.py',
 ]
-# The loss is a sum over the map, here 100 times smaller than on Cityscapes; and ten times
+# The loss is a sum over the map, here 100 times smaller than on Cityscapes. Ten times
 # that was best on validation images: see docs/results/embedded.md.
 _base_.terms.loss_cwt.weight = 2e-2
 model = dict(
