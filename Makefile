@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 STACK ?= openmmlab
-VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
+VENV ?= $(if $(filter openmmlab,$(STACK)),.venv,.venv-$(STACK))
 RUN := $(VENV)/bin/python
 # One file stays on one worker, since its tests share trained models.
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
@@ -15,6 +15,8 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo
 	@echo 'STACK=onedl    the maintained forks on a current torch, in .venv-onedl'
+	@echo 'STACK=oldest   the official packages on the oldest torch that they accept'
+	@echo 'STACK=newest   the newest release of everything, looked up each week'
 	@echo 'PYTHON=…       the Python to make the environment with'
 	@echo 'TASK=…         of the demo: cls, det, ins, seg or all'
 	@echo 'METHOD=…       of the demo: kd, cwd, cwt, frskd, letkd or sakd'

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import queue
@@ -33,7 +34,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_TOOLS = ['setuptools==80.9.0', 'wheel', 'ninja', 'psutil']
 # The Python versions for which the pinned packages exist.
-PYTHONS = {'openmmlab': ((3, 9), (3, 12)), 'onedl': ((3, 10), (3, 13))}
+PYTHONS = {
+    'openmmlab': ((3, 9), (3, 12)),
+    'onedl': ((3, 10), (3, 13)),
+    'oldest': ((3, 9), (3, 11)),
+    'newest': ((3, 10), (3, 13)),
+}
 CHECK = 'import torch, torchvision, mmcv.ops, mmpretrain, mmdet, mmseg, mmkd'
 # An installation that was cut short leaves packages of which files are missing, and pip
 # takes them for installed: make it forget them.
@@ -57,9 +63,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--stack',
-        choices=('openmmlab', 'onedl'),
+        choices=list(PYTHONS),
         default='openmmlab',
-        help='the official packages (default) or the maintained forks',
+        help='the official packages (default), the maintained forks, the official '
+        'packages on the oldest torch, or the newest of everything, each week anew',
     )
     parser.add_argument(
         '--venv',
@@ -209,15 +216,29 @@ def read_state(line: str) -> str:
 def device_tag(python: Path) -> str:
     """'cpu', or the CUDA version that operators will be compiled for."""
     code = 'import torch; print(torch.cuda.is_available() and torch.version.cuda or "")'
-    cuda = subprocess.run(
-        [str(python), '-c', code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    cuda = read(python, '-c', code)
     if cuda and not shutil.which('nvcc'):
         say(
             '  A GPU is here but no nvcc: mmcv operators are compiled for the CPU only.'
         )
         cuda = ''
     return f'cu{cuda.replace(".", "")}' if cuda else 'cpu'
+
+
+def read(python: Path, *args: str) -> str:
+    """What a command of a Python prints; ends the program if it fails."""
+    found = subprocess.run([str(python), *args], capture_output=True, text=True)
+    if found.returncode:
+        sys.exit(f'{found.stderr}\nsetup: this failed: {python} {" ".join(args)}')
+    return found.stdout.strip()
+
+
+def newest(python: Path, name: str) -> str:
+    """'name==version', the newest that can be installed."""
+    options = ['--dry-run', '--no-deps', '--no-build-isolation', '--ignore-installed']
+    command = ['-m', 'pip', '-q', 'install', *options, '--report', '-', name]
+    metadata = json.loads(read(python, *command))['install'][0]['metadata']
+    return f'{name}=={metadata["version"]}'
 
 
 def build_mmcv(python: Path, pin: str, torch_pin: str, cache: Path, jobs: int) -> Path:
@@ -291,16 +312,22 @@ def prepare(args: argparse.Namespace, pins: list[str], dev: list[str]) -> None:
     python = venv / 'bin' / 'python'
     make_venv(venv)
     subprocess.run([str(python), '-c', MEND], check=True)
-    torch = [pin for pin in pins if re.match(r'torch(vision)?==', pin)]
-    mmcv = next(pin for pin in pins if re.match(r'(onedl-)?mmcv==', pin))
+    torch = [pin for pin in pins if re.match(r'torch(vision)?\b', pin)]
+    mmcv = next(pin for pin in pins if re.match(r'(onedl-)?mmcv\b', pin))
     numpy = [pin for pin in pins if pin.startswith('numpy')]
+    # Without pins, what an earlier week has installed gives way to what is new.
+    new = ('--upgrade',) if args.stack == 'newest' else ()
     say(f'[1/4] {" and ".join(torch)}')
-    pip(python, 'install', *BUILD_TOOLS, *torch, *numpy)
-    say(f'[2/4] {mmcv} with operators')
-    wheel = build_mmcv(python, mmcv, torch[0], args.cache, args.jobs)
+    pip(python, 'install', *new, *BUILD_TOOLS, *torch, *numpy)
+    if new:
+        version = 'import importlib.metadata as m; print(m.version("torch"))'
+        torch[0] += f'=={read(python, "-c", version)}'
+    exact = newest(python, mmcv) if new else mmcv
+    say(f'[2/4] {exact} with operators')
+    wheel = build_mmcv(python, exact, torch[0], args.cache, args.jobs)
     say('[3/4] the other packages')
     rest = [pin for pin in pins if pin != mmcv]
-    pip(python, 'install', *rest, str(wheel), *dev)
+    pip(python, 'install', *new, *rest, str(wheel), *dev)
     say('[4/4] mmkd itself, in place')
     pip(python, 'install', '--no-deps', '--no-build-isolation', '-e', str(ROOT))
     check = subprocess.run([str(python), '-c', CHECK], capture_output=True, text=True)
@@ -322,10 +349,11 @@ def main() -> None:
         )
     pins = read_pins(ROOT / 'requirements' / f'{args.stack}.txt')
     dev = read_pins(ROOT / 'requirements' / 'dev.txt')
+    week = time.strftime('%G-%V') if args.stack == 'newest' else ''
     args.venv = args.venv.absolute()
     mark = args.venv / '.mmkd-ready'
     state = hashlib.sha256(
-        '\n'.join([*pins, *dev, sys.version, str(ROOT)]).encode()
+        '\n'.join([*pins, *dev, sys.version, str(ROOT), week]).encode()
     ).hexdigest()
 
     def ready() -> bool:
