@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 SOURCES := mmkd tools demo tests configs setup.py
 
-.PHONY: help setup test test-fast demo lint types check format clean
+.PHONY: help setup test test-fast coverage mutants demo lint types check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,12 @@ test: setup  ## all tests
 test-fast: setup  ## the tests without those that train whole models
 	$(PYTEST) -m 'not slow' $(ARGS)
 
+coverage: setup  ## all tests, and what of mmkd/ none of them reaches
+	$(PYTEST) --cov --cov-report=term $(ARGS)
+
+mutants: setup  ## break the code in small ways: does a test notice? (resumes)
+	OMP_NUM_THREADS=1 nice $(RUN) -W ignore tests/mutants.py $(ARGS)
+
 demo: setup  ## train a teacher, a student, and the student with the teacher
 	@$(RUN) demo/run.py $(if $(TASK),--task $(TASK)) $(if $(METHOD),--method $(METHOD)) $(ARGS)
 
@@ -48,5 +54,5 @@ format: setup  ## put the code into the house style
 	$(RUN) -m ruff check --fix $(SOURCES)
 
 clean:  ## remove what builds and checks leave; environments and runs stay
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .coverage*
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

@@ -40,6 +40,7 @@ EXTRAS = {
     'dev': [
         'mypy>=1.18.2',
         'pytest>=8.4.2',
+        'pytest-cov>=7.1.0',
         'pytest-xdist>=3.8.0',
         'ruff>=0.14.4',
         'scikit-learn',

@@ -1,7 +1,8 @@
 """mmkd: knowledge distillation for OpenMMLab.
 
-Importing it registers everything under the scope ``mmkd`` and makes mmengine read
-checkpoint files without running code from them (see :mod:`mmkd.checkpoint`).
+Importing it registers everything under the scope ``mmkd``. It makes mmengine read
+checkpoint files without running code from them (see :mod:`mmkd.checkpoint`) and write
+them so that they are whole (:mod:`mmkd.files`, :mod:`mmkd.hooks.checkpoints`).
 """
 
 try:
@@ -13,6 +14,8 @@ except ImportError as error:
     ) from error
 
 from mmkd.checkpoint import read_for_mmengine, register_safe_reader
+from mmkd.files import register_safe_writer
+from mmkd.hooks.checkpoints import register_checkpoint_hook
 from mmkd.mixin import distill
 from mmkd.registry import DATASETS, HOOKS, MODELS, TASK_UTILS
 
@@ -27,3 +30,5 @@ __all__ = [
 ]
 
 register_safe_reader()
+register_safe_writer()
+register_checkpoint_hook()

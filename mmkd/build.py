@@ -19,7 +19,8 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmkd.registry import TASK_UTILS
+from mmkd.arguments import naming
+from mmkd.registry import TASK_UTILS, make
 
 _PACKAGES = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmsegmentation'}
 ModelConfig = Mapping[str, Any]
@@ -32,17 +33,31 @@ except (
     MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
-def read_config(path: str | Path) -> Config:
-    """Read a config file, or 'mmdet::…' from an installed package."""
-    text = str(path)
-    if '::' not in text:
-        if not Path(text).is_file():
+def read_config(path: str | Path, needs: str | None = None) -> Config:
+    """Read a config file, or 'mmdet::…' from an installed package.
+
+    Args:
+        path: The file.
+        needs: A key that must be there, with a dict.
+    """
+    file = find_config(str(path))
+    with naming(f"The config '{path}' cannot be read"):
+        config = Config.fromfile(str(file))
+    if needs and not isinstance(config.get(needs), Mapping):
+        raise ValueError(f"The config '{path}' has no '{needs}'.")
+    return config
+
+
+def find_config(path: str) -> Path:
+    """The file of a config, or of one in an installed package."""
+    if '::' not in path:
+        if not Path(path).is_file():
             raise FileNotFoundError(
                 f"There is no config file '{path}'. Give a path; or, for one that an "
                 "installed package brings, 'mmdet::retinanet/retinanet_r50_….py'."
             )
-        return Config.fromfile(text)
-    package, _, name = text.partition('::')
+        return Path(path)
+    package, _, name = path.partition('::')
     try:
         module = __import__(package)
     except ImportError as error:
@@ -55,7 +70,7 @@ def read_config(path: str | Path) -> Config:
         raise FileNotFoundError(
             f"{package} has no config '{name}' (looked for {file})."
         )
-    return Config.fromfile(str(file))
+    return file
 
 
 def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
@@ -66,9 +81,7 @@ def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
     """
     if isinstance(model, Mapping):
         return copy.deepcopy(dict(model))
-    file = read_config(model)
-    if 'model' not in file:
-        raise ValueError(f"The config '{model}' has no 'model'.")
+    file = read_config(model, 'model')
     config: dict[str, Any] = file.model.to_dict()
     if file.get('data_preprocessor') is not None:
         config.setdefault('data_preprocessor', file.data_preprocessor.to_dict())
@@ -87,20 +100,17 @@ def build_model(model: str | Path | ModelConfig | nn.Module, what: str) -> nn.Mo
         raise ValueError(
             f"The {what} '{name}' is itself a distillation config: give its student."
         )
-    try:
-        built: nn.Module = ROOT_MODELS.build(config)
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f'Building the {what} needs a package that is not installed: {error}'
-        ) from error
-    except KeyError as error:
-        scope = config.get('_scope_') or str(config.get('type', '')).partition('.')[0]
-        if scope in _PACKAGES and not _importable(scope):
-            raise ImportError(
-                f'The {what} is a model of {scope}, which is not installed or does not '
-                f'import: pip install {_PACKAGES[scope]}'
-            ) from error
-        raise
+    with naming(f'The {what} cannot be built (type {config.get("type")!r})'):
+        try:
+            built: nn.Module = ROOT_MODELS.build(config)
+        except KeyError as error:
+            scope = config.get('_scope_') or str(config.get('type')).partition('.')[0]
+            if scope in _PACKAGES and not _importable(scope):
+                raise ImportError(
+                    f'it is a model of {scope}, which is not installed or does not '
+                    f'import: pip install {_PACKAGES[scope]}'
+                ) from error
+            raise
     return built
 
 
@@ -133,7 +143,7 @@ class Frozen:
 def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> Any:
     """The adapter for a student: the configured one, or the one of its package."""
     if config is not None:
-        return TASK_UTILS.build(dict(config))
+        return make('task', config, TASK_UTILS)
     TASK_UTILS.import_from_location()
     for base in type(student).__mro__:  # most specific first; mmengine's comes last
         package = base.__module__.partition('.')[0]

@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from mmkd.arguments import Count
+
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 TOLERANCE = 1e-3  # of the largest value, before and after
 Run = Callable[[Tensor], list[Tensor]]
@@ -51,7 +53,7 @@ class TeacherOptions:
     channels_last: bool = False
     dtype: str | None = None
     compile: bool | Mapping[str, Any] = False
-    every: int = 1
+    every: Count = 1
     recording: str | None = None
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+from mmkd.finite import broken_weights
 
 StateDict = dict[str, Tensor]
 _ONE_CYCLE = OneCycleParamScheduler
@@ -191,8 +194,8 @@ def download(url: str) -> Path:
 def read_weights(path: str | Path, trust: bool | None = None) -> StateDict:
     """Return the tensors of a checkpoint, without 'module.' and 'student.' prefixes."""
     content, _ = read_checkpoint(path, trust=trust)
-    if isinstance(content, dict):
-        for key in ('state_dict', 'model'):
+    for key in ('state_dict', 'model'):
+        if isinstance(content, dict):
             content = content.get(key, content)
     if not isinstance(content, dict):
         raise RuntimeError(
@@ -204,16 +207,29 @@ def read_weights(path: str | Path, trust: bool | None = None) -> StateDict:
         raise RuntimeError(f"'{path}' holds no weights.")
     for prefix in ('module.', 'student.'):
         if any(key.startswith(prefix) for key in weights):
-            weights = {
-                key[len(prefix) :]: value
-                for key, value in weights.items()
-                if key.startswith(prefix)
-            }
+            weights = _behind(prefix, weights)
     return weights
+
+
+def _behind(prefix: str, weights: StateDict) -> StateDict:
+    """The weights whose names begin with ``prefix``, without it."""
+    return {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def _is_weight(key: Any, value: Any) -> bool:
     return isinstance(key, str) and isinstance(value, Tensor)
+
+
+def _prefix(weights: StateDict, own: Mapping[str, Any]) -> str:
+    """What stands before the model's names where a file wraps it: 'model.' or the like.
+
+    '' where some names fit as they are, or where two models are in the file.
+    """
+    if weights.keys() & own.keys():
+        return ''
+    first = next(iter(own), '')
+    found = {key[: -len(first)] for key in weights if key.endswith(f'.{first}')}
+    return found.pop() if len(found) == 1 else ''
 
 
 def _counts(key: str) -> bool:
@@ -283,29 +299,39 @@ def load_weights(  # noqa: PLR0913
     """
     weights = read_weights(path, trust)
     own = {key: value.shape for key, value in model.state_dict().items()}
+    source, prefix = f'{what} from {path}', _prefix(weights, own)
+    if prefix:
+        weights = _behind(prefix, weights)
+        source += f", what its names have behind '{prefix}'"
     try:
         result = model.load_state_dict(weights, strict=False)
         odd = {}
-    except RuntimeError:  # shapes; the model's own hooks may have mended some already
+    except RuntimeError as error:  # shapes, as far as the model's hooks mend none
         odd = {
             key: f'{key} (file {tuple(value.shape)}, here {tuple(own[key])})'
             for key, value in weights.items()
             if key in own and value.shape != own[key]
         }
         if not odd:
-            raise
+            raise RuntimeError(f'{source}: {error}') from error
         fitting = {key: value for key, value in weights.items() if key not in odd}
         result = model.load_state_dict(fitting, strict=False)
     missing = [key for key in result.missing_keys if key not in odd and _counts(key)]
     matched = sum(map(_counts, own)) - len(missing) - len(odd)
-    report = Report(
-        f'{what} from {path}', matched, missing, odd, list(result.unexpected_keys)
-    )
+    report = Report(source, matched, missing, odd, list(result.unexpected_keys))
     if (report.used if of_file else report.share) < min_match:
         raise RuntimeError(
             f'{report}\nAt least {min_match:.0%} of the '
             f'{"file" if of_file else what} must match. Is this the checkpoint of '
             f'another model? Allow less with {what}_min_match.'
+        )
+    broken = broken_weights(model)
+    if broken:
+        more = ', …' if len(broken) > 4 else ''
+        raise RuntimeError(
+            f'{what} from {path}: {len(broken)} tensors hold NaN or infinity '
+            f'({", ".join(broken[:4])}{more}). The run that saved it had diverged: '
+            'take an earlier checkpoint.'
         )
     print_log(str(report), 'current')
     return report

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import difflib
+import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ from typing import Any
 import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.runner import Runner
 
+from mmkd.arguments import naming
 from mmkd.build import read_config
 from mmkd.mixin import is_distillation
 
@@ -37,6 +42,15 @@ LEGACY = {
     'resume_from': 'resume=True with load_from=…, or --resume',
     'fp16': "optim_wrapper=dict(type='AmpOptimWrapper'), or --amp",
 }
+# What shards a model or takes it apart. The frozen teacher stands outside of the module
+# tree, where they do not see it; terms and paths are those of the whole model.
+SHARDING = {
+    'FSDPStrategy',
+    'DeepSpeedStrategy',
+    'ColossalAIStrategy',
+    'MMFullyShardedDataParallel',
+    'MMSeparateDistributedDataParallel',
+}
 # Where each launcher says: rank, number of processes, rank on this machine.
 VARIABLES = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -49,35 +63,66 @@ VARIABLES = {
 }
 
 
+# What a user's mistake ends in: wrong values, files, packages, checkpoints.
+MISTAKES: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, RuntimeError)
+
+# What mmengine and the packages raise, too, where a config does not fit them.
+BUILDING = (KeyError, TypeError, AttributeError, AssertionError)
+
+
 @contextmanager
 def short_errors(*more: type[Exception]) -> Iterator[None]:
     """End on a user's mistake with its message and exit code 2, without a traceback.
 
+    An error that comes out of another one's code is shown with the place.
+
     Args:
-        *more: Kinds that are a user's mistake here, beside wrong values, missing files
-            and missing packages.
+        *more: Kinds that are a user's mistake here, beside ``MISTAKES``.
     """
-    kinds: tuple[type[Exception], ...]
-    kinds = (ValueError, FileNotFoundError, ImportError, *more)
     try:
         yield
-    except kinds as error:
-        print(f'mmkd: error: {error}', file=sys.stderr)
-        if error.__cause__ is not None and str(error.__cause__) not in str(error):
-            print(f'  because of: {error.__cause__!r}', file=sys.stderr)
+    except (*MISTAKES, *more) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        told = isinstance(cause, MISTAKES) and str(cause) in str(error)
+        if not told and cause.__traceback__ is not None:
+            *_, last = traceback.extract_tb(cause.__traceback__)
+            place = f'{last.filename}:{last.lineno}'
+            print(f'  because of {cause!r}, in {place}', file=sys.stderr)
+        print(f'mmkd: error: {_text(error)}', file=sys.stderr)
         sys.exit(2)
 
 
-def merge_options(config: Config, pairs: Iterable[str]) -> None:
+def _text(error: Exception) -> str:
+    """What an error says; mmengine's are KeyErrors and TypeErrors."""
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return str(said) or repr(error)
+
+
+def merge_options(config: Config, pairs: Sequence[str]) -> None:
     """Merge what ``--cfg-options`` got, 'key.key=value', into a config."""
     for pair in pairs:
-        if '=' not in pair:
+        key, found, _ = pair.partition('=')
+        if not found:
             raise ValueError(f"--cfg-options: '{pair}' is not of the form KEY=VALUE")
+        _check_top(key.partition('.')[0], config)
     parser = argparse.ArgumentParser()  # mmengine's reading of values is an action
     parser.add_argument('pairs', nargs='*', action=DictAction, default={})
     options = parser.parse_args(list(pairs)).pairs
     if options:
-        config.merge_from_dict(options)
+        with naming(f'--cfg-options {" ".join(pairs)}'):
+            config.merge_from_dict(options)
+
+
+def _check_top(key: str, config: Config) -> None:
+    """Raise where a new setting looks like a misspelt one: nobody would read it."""
+    known = {*config, *inspect.signature(Runner.__init__).parameters}
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    if key not in known | set(LEGACY) and close:
+        raise ValueError(
+            f"--cfg-options: the config has no '{key}'; did you mean '{close[0]}'?"
+        )
 
 
 def check_legacy(config: Config) -> None:
@@ -98,6 +143,27 @@ def _is_in_use(config: Config) -> bool:
     if config.get('default_scope') == 'mmseg':  # the variable stays behind in its bases
         return used is not None and 'type' in config.optimizer
     return bool(used == config.optimizer)
+
+
+def check_sharding(config: Config) -> None:
+    """Raise if a distillation is to be trained in shards."""
+    if not is_distillation(config):
+        return
+    strategy = config.get('strategy') or {}
+    for place, part in (
+        ('strategy', strategy),
+        ('strategy.model_wrapper', strategy.get('model_wrapper')),
+        ('model_wrapper_cfg', config.get('model_wrapper_cfg')),
+    ):
+        kind = str((part or {}).get('type', '')).rpartition('.')[2]
+        if kind in SHARDING:
+            raise ValueError(
+                f"{place}=dict(type='{kind}'): a distillation is not trained in "
+                'shards, as the frozen teacher stands outside of the model that would '
+                'be sharded. Leave it out: DDP is the default. To save memory: '
+                "--amp, teacher_options=dict(dtype='float16'), a smaller batch with "
+                'optim_wrapper.accumulative_counts, or a recorded teacher.'
+            )
 
 
 def check_files(config: Config) -> None:

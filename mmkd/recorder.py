@@ -91,7 +91,7 @@ class _Wrapper:
     def __init__(
         self,
         module: nn.Module,
-        sides: set[str],
+        sides: dict[str, list[Any]],
         clone: bool,
         missing: set[tuple[nn.Module, str]] | None,
     ) -> None:
@@ -112,6 +112,7 @@ class _Wrapper:
 
     @torch.compiler.disable  # type: ignore
     def _keep(self, side: str, value: Any) -> None:
+        value = _read_of(value, self.sides[side])
         if self.clone:
             value = _map_tensors(value, torch.clone)
         self.calls[side].append(_versioned(value))
@@ -167,10 +168,11 @@ class Recorder:
         self.wrappers: dict[str, _Wrapper] = {}
 
     def __enter__(self) -> Recorder:
-        sides: dict[str, set[str]] = {}
+        sides: dict[str, dict[str, list[Any]]] = {}
         for path in self.paths:
             tap = parse(path)
-            sides.setdefault(tap.module, set()).add(tap.side)
+            own = sides.setdefault(tap.module, {}).setdefault(tap.side, [])
+            own.append(tap.part[0] if tap.part and tap.side == 'output' else None)
         modules = {name: find_module(self.model, name) for name in sides}
         missing = {(modules[name], side) for name, own in sides.items() for side in own}
         for name, module in modules.items():
@@ -255,6 +257,25 @@ class Recorder:
         return levels
 
 
+def _read_of(value: Any, keys: list[Any]) -> Any:
+    """A tuple whose items that no key picks are None, so that they do not stay alive.
+
+    Args:
+        value: What a module returned.
+        keys: An index, a slice, or None for all of it; one for each path.
+    """
+    if type(value) not in (list, tuple):
+        return value
+    read: set[int] = set()
+    for key in keys:
+        try:
+            found = range(len(value))[key]
+        except (IndexError, TypeError, ValueError):  # all of it, or no such item
+            return value
+        read.update([found] if isinstance(found, int) else found)
+    return type(value)(x if i in read else None for i, x in enumerate(value))
+
+
 def _pick(value: Any, tap: Tap, path: str) -> Any:
     """Take the argument and the index of ``tap`` from what was kept."""
     try:
@@ -265,8 +286,10 @@ def _pick(value: Any, tap: Tap, path: str) -> Any:
             else:
                 value = [*args, *kwargs.values()][tap.argument]
         for key in tap.part:
+            if isinstance(value, Tensor):
+                raise TypeError('it is one tensor, whose items are images, not levels')
             value = value[key]
-    except (IndexError, KeyError, TypeError) as error:
+    except (IndexError, KeyError, TypeError, ValueError) as error:
         raise RuntimeError(
             f"'{path}': no such part in what '{tap.module}' "
             f'{"takes" if tap.side == "input" else "returns"} ({error}).'

@@ -19,9 +19,11 @@ most :math:`\tau^2 m (\log(C - k) + \max - \min)`, the last two of the student's
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +38,7 @@ from torch import Tensor, nn
 
 from mmkd.codebook.file import data_fingerprint, describe, teacher_fingerprint
 from mmkd.datasets.views import ReplayedViews, ViewSampler
+from mmkd.files import whole
 from mmkd.recorder import Recorder
 from mmkd.renormalize import statistics
 
@@ -242,10 +245,13 @@ class TopK:
 
 
 def _array(stem: Path, shape: tuple[int, ...], dtype: str, mode: str) -> Array:
-    """Map a file; 'w+' makes it. Unwritten parts need no room on the disk."""
+    """Map a file; 'w+' makes it, with room on the disk for all of it."""
     file = stem.with_name(f'{stem.name}.npy')
     if mode == 'w+':
         made: Array = open_memmap(file, mode, np.dtype(dtype), shape)  # type: ignore
+        if hasattr(os, 'posix_fallocate'):  # a full disk would end a mapped write
+            with open(file, 'rb+') as opened:  # with a bus error
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
         return made
     found: Array = np.load(file, mmap_mode=mode)  # type: ignore
     return np.asarray(found) if mode == 'r' else found  # a memmap's rows come slowly
@@ -474,13 +480,24 @@ class Recital:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             mode = 'w+'
-        done = _array(self.folder / 'done', (blocks,), 'bool', mode)
-        checks = _array(self.folder / 'checks', (self.rows,), 'uint32', mode)
-        levels = _open(self.folder, self.meta, mode)
+        try:
+            done = _array(self.folder / 'done', (blocks,), 'bool', mode)
+            checks = _array(self.folder / 'checks', (self.rows,), 'uint32', mode)
+            levels = _open(self.folder, self.meta, mode)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            for made in self.folder.glob('*.npy'):
+                if re.fullmatch(r'done|checks|\d+(\.places)?', made.stem):
+                    made.unlink()
+            raise OSError(
+                error.errno,
+                f"'{self.folder}': there is no room for {self.gigabytes:.3g} GB. "
+                'Record fewer --views, --dtype float16, --top-k 32, or elsewhere.',
+            ) from error
         if mode == 'w+':  # last, so that with it everything is there
-            part = self.folder / 'meta.json.part'
-            part.write_text(json.dumps(self.meta, indent=1))
-            part.replace(file)
+            with whole(file) as part:
+                part.write_text(json.dumps(self.meta, indent=1))
         return done, checks, levels
 
     def run(self, loader: Mapping[str, Any]) -> Iterator[int]:

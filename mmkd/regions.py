@@ -106,7 +106,8 @@ def _class_masks(
     feature: Tensor, label_maps: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
     """For each class in an image the smallest box around it, the rest of it masked."""
-    crops, classes = [feature.new_zeros(0, feature.shape[1], size, size)], []
+    # Without any class the result still hangs on the feature, as DDP wants it.
+    crops, classes = [F.adaptive_avg_pool2d(feature[:0], size)], []
     for x, own in zip(feature, label_maps):
         for label in own.unique().tolist():
             if label == NOTHING:

@@ -25,9 +25,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from mmengine.logging import MessageHub
+
+from mmkd.arguments import Count, check_arguments
 
 _SHAPES: dict[str, Callable[[float], float]] = {
     'linear': lambda p: p,
@@ -63,19 +66,19 @@ class Piece:
     factor: float = 1.0
     milestones: tuple[int | float, ...] = ()
     gamma: float = 0.1
-    steps: int = 1
+    steps: Count = 1
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"schedule kind '{self.kind}': choose from {KINDS}")
+            raise ValueError(f"kind '{self.kind}': choose from {KINDS}")
         if self.by not in ('iter', 'epoch'):
-            raise ValueError(f"schedule by '{self.by}': choose 'iter' or 'epoch'")
+            raise ValueError(f"by '{self.by}': choose 'iter' or 'epoch'")
         times = [t for t in (self.begin, self.end, *self.milestones) if t is not None]
         if any(isinstance(time, float) and not 0 <= time <= 1 for time in times):
-            raise ValueError(f'schedule {times}: a count is an int, a share in [0, 1]')
+            raise ValueError(f'{times}: a count is an int, a share in [0, 1]')
         comparable = type(self.end) is type(self.begin)
         if comparable and self.end is not None and self.end < self.begin:
-            raise ValueError(f'schedule ends at {self.end}, before {self.begin}')
+            raise ValueError(f'it ends at {self.end}, before {self.begin}')
 
     def at(self, time: int, length: int) -> float:
         """The factor at ``time`` of a run of ``length``."""
@@ -101,16 +104,13 @@ def _count(time: int | float, length: int) -> int:
     return round(time * length) if isinstance(time, float) else time
 
 
-def make_piece(config: dict[str, object]) -> Piece:
-    """Build a piece from its config, naming a key that nobody reads."""
-    known = {field.name for field in fields(Piece)}
-    unknown = set(config) - known
-    if unknown or 'kind' not in config:
-        raise ValueError(
-            f'schedule {dict(config)}: a piece has a kind {KINDS} and may have '
-            f'{sorted(known - {"kind"})}; unknown: {sorted(unknown)}'
-        )
-    return Piece(**config)  # type: ignore[arg-type]
+def make_piece(config: Any, where: str = 'schedule') -> Piece:
+    """Build a piece from its config; errors begin with ``where``."""
+    check_arguments(where, config, Piece)
+    try:
+        return Piece(**config)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from error
 
 
 def current_factor(pieces: tuple[Piece, ...]) -> float:

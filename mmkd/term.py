@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmkd.recorder import Recorder, parse
-from mmkd.registry import MODELS
+from mmkd.arguments import Weight, check_arguments, naming
+from mmkd.recorder import Recorder, find_module, parse
+from mmkd.registry import make
 from mmkd.schedule import current_factor, make_piece
 from mmkd.targets import Targets
 
@@ -42,7 +41,7 @@ class Term(nn.Module):
         loss: Config,
         student: str | Sequence[str],
         teacher: str | Sequence[str] | None = None,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         connector: Config | Sequence[Config] | None = None,
         teacher_connector: Config | Sequence[Config] | None = None,
         schedule: Config | Sequence[Config] = (),
@@ -51,18 +50,26 @@ class Term(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
-        self.loss = MODELS.build(loss)
+        where = f'terms.{name}'
+        self.loss = make(f'{where}.loss', loss)
         self.student_paths = _as_list(student)
         self.teacher_paths = _as_list(student if teacher is None else teacher)
         self.base_weight = self.weight = float(weight)
         self.configs = (_as_list(connector), _as_list(teacher_connector))
-        self.schedule = tuple(make_piece(piece) for piece in _as_list(schedule))
+        self.schedule = tuple(
+            make_piece(piece, f'{where}.schedule') for piece in _as_list(schedule)
+        )
         self.source = source
         self.clone = clone
         self.connectors = nn.ModuleList()
         self.teacher_connectors = nn.ModuleList()
-        for path in (*self.student_paths, *self.teacher_paths):
-            parse(path)
+        sides = {'student': self.student_paths, 'teacher': self.teacher_paths}
+        for side, paths in sides.items():
+            if not paths:
+                raise ValueError(f'{where}.{side}: [] names no module.')
+            with naming(f'{where}.{side}'):
+                for path in paths:
+                    parse(path)
 
     @property
     def raw_name(self) -> str:
@@ -75,24 +82,39 @@ class Term(nn.Module):
             self.weight = self.base_weight * current_factor(self.schedule)
         return self.weight
 
+    def check_paths(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Raise if a path names no module on its side."""
+        sides = (
+            ('student', student, self.student_paths),
+            ('teacher', teacher, self.teacher_paths),
+        )
+        for side, model, paths in sides:
+            for path in paths:
+                with naming(f"terms.{self.name}.{side} '{path}'"):
+                    find_module(model, parse(path).module)
+
     def build_connectors(self, student: Recorder, teacher: Recorder) -> None:
         """Build one connector per level from example features, and check the shapes.
 
         A loss with parameters has ``build(student, teacher, classes)``. It is told the
         levels as it will see them and the number of classes, if the student says it.
         """
+        where = f'terms.{self.name}'
         students, teachers = self.levels(student, teacher)
         for i, (s, t) in enumerate(zip(students, teachers)):
             if self.configs[1]:
-                chain, t = _build_chain(self.configs[1], source=t, target=s)
+                place = f'{where}.teacher_connector'
+                chain, t = _build_chain(place, self.configs[1], source=t, target=s)
                 self.teacher_connectors.append(chain)
             if self.configs[0]:
-                chain, s = _build_chain(self.configs[0], source=s, target=t)
+                place = f'{where}.connector'
+                chain, s = _build_chain(place, self.configs[0], source=s, target=t)
                 self.connectors.append(chain)
             self._check(s, t, i)
             students[i], teachers[i] = s, t
         if hasattr(self.loss, 'build'):
-            self.loss.build(students, teachers, count_classes(student.model))
+            with naming(f'{where}.loss'):
+                self.loss.build(students, teachers, count_classes(student.model))
 
     def levels(self, student: Recorder, teacher: Recorder) -> tuple[Levels, Levels]:
         """The features on both sides; raises if the numbers of levels differ."""
@@ -182,7 +204,7 @@ def build_terms(configs: Config, sources: Sequence[str]) -> nn.ModuleDict:
             )
         if '.' in key:
             raise ValueError(f"terms.{key}: a name has no '.'")
-        check_keys(f'terms.{key}', config, Term)
+        check_arguments(f'terms.{key}', config, Term, given=('name',))
         source = config.get('source')
         if source is not None and source not in sources:
             raise ValueError(
@@ -208,20 +230,6 @@ def count_classes(model: nn.Module) -> int | None:
     return None
 
 
-def check_keys(where: str, config: Config, target: Any) -> None:
-    """Raise if ``config`` has a key that ``target`` does not take."""
-    parameters = inspect.signature(target).parameters
-    known = [key for key in parameters if key not in ('self', 'name')]
-    needed = {key for key in known if parameters[key].default is inspect._empty}
-    for key in config:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f'known: {known}'
-            raise ValueError(f"{where}: nobody reads the key '{key}'; {hint}")
-    if needed - set(config):
-        raise ValueError(f'{where}: missing {sorted(needed - set(config))}')
-
-
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
@@ -243,14 +251,14 @@ class Chain(nn.ModuleList):
 
 
 def _build_chain(
-    configs: list[Config], source: Tensor, target: Tensor
+    where: str, configs: list[Config], source: Tensor, target: Tensor
 ) -> tuple[Chain, Tensor]:
     """Build connectors for example features; return them and what comes out."""
     chain = Chain()
     for config in configs:
         shapes = {'source': tuple(source.shape[1:]), 'target': tuple(target.shape[1:])}
-        connector = MODELS.build({**config, **shapes})
+        connector = make(where, config, **shapes)
         chain.append(connector)
-        with torch.no_grad():
+        with torch.no_grad(), naming(where):
             source = connector(source, like=target)
     return chain, source

@@ -1,8 +1,10 @@
-"""The benchmark: loops by hand and mmkd compute the same; and what they cost."""
+"""The benchmark: what is by hand and mmkd compute the same; and what they cost."""
 
 from __future__ import annotations
 
+import json
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import pytest
 import torch
 import zoo
 from mmengine.config import Config
-from mmengine.fileio import load
 
-TOOL = Path(__file__).resolve().parents[1] / 'tools' / 'benchmark.py'
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+sys.path.insert(0, str(TOOLS))
+
+from yardstick import growth, page, pairs, tables  # noqa: E402
+
+SMALL = ('--size', 32, '--batch', 2, '--steps', 2)
 
 
 def pair(kind: str, folder: Path) -> str:
@@ -24,52 +30,62 @@ def pair(kind: str, folder: Path) -> str:
     return str(file)
 
 
-def bench(kind: str, folder: Path, *argv: Any) -> list[dict[str, Any]]:
+def run(folder: Path, *argv: Any) -> None:
     threads = torch.get_num_threads()
-    words = ['--pairs', pair(kind, folder), '--out', folder, '--device', 'cpu', *argv]
+    words = ['--out', folder, '--device', 'cpu', *argv]
     try:
-        runpy.run_path(str(TOOL))['main']([str(word) for word in words])
+        runpy.run_path(str(TOOLS / 'benchmark.py'))['main'](list(map(str, words)))
     finally:
         torch.set_num_threads(threads)
-    rows: list[dict[str, Any]] = load(folder / 'results.json')
+
+
+def bench(
+    kind: str, folder: Path, *argv: Any, name: str = 'results'
+) -> list[dict[str, Any]]:
+    run(folder, '--pairs', pair(kind, folder), *argv)
+    rows: list[dict[str, Any]] = json.loads((folder / f'{name}.json').read_text())
     return rows
 
 
 def test_table(tmp_path: Path, capsys: pytest.CaptureFixture):
-    small = ('--size', 32, '--batch', 2, '--steps', 2)
-    bench('cls', tmp_path, '--methods', 'kd', 'cwt', *small)
+    bench('cls', tmp_path, '--methods', 'kd', 'frskd', *SMALL)
     # The channels of cwd and fitnet differ: a projection; and each term has its own.
-    rows = bench('cls', tmp_path, '--methods', 'cwd', 'fitnet', '--terms', 2, *small)
-    rows = bench('cls', tmp_path, '--methods', 'kd', *small)  # again: no new row
-    assert [row['method'] for row in rows] == ['kd', 'cwt', 'cwd', 'fitnet']
+    rows = bench('cls', tmp_path, '--methods', 'cwd', 'fitnet', '--terms', 2, *SMALL)
+    rows = bench('cls', tmp_path, '--methods', 'kd', *SMALL)  # again: no new row
+    assert [row['method'] for row in rows] == ['kd', 'frskd', 'cwd', 'fitnet']
     for row in rows:
-        by_hand = row['method'] != 'cwt'
+        by_hand = row['method'] != 'frskd'
         assert len(row['ratios']) == (3 if by_hand else 1)
         assert (row['disagreement'] is not None) == by_hand
-        assert sum(row['parts'].values()) == pytest.approx(row['ms']['mmkd'], rel=0.5)
         assert all(row['parts'][part] > 0 for part in row['parts'])
         assert all(mib > 0 for mib in row['memory'].values())
-    lines = (tmp_path / 'table.md').read_text().splitlines()
-    for line in (
-        '| teacher_student | term | images | student alone, ms |',
-        '| teacher',
-    ):
-        assert any(found.startswith(line) for found in lines)
+    lines = (tmp_path / 'tables.md').read_text().splitlines()
+    assert lines[0].startswith(
+        '| teacher_student | term | images | student alone, ms |'
+    )
     assert '| cwd × 2 |' in lines[4] and '– |' in lines[3]
     assert all(line.count('|') == 8 for line in lines[:6])
-    assert '<svg' in (tmp_path / 'steps.svg').read_text()
-    page = runpy.run_path(str(TOOL))['page'](rows)
-    assert all(line in page for line in lines if line)
-    assert rows[0]['command'] in page and '{' not in page
+    assert '<svg' in next(tmp_path.glob('performance_results_*.svg')).read_text()
+    text = page.page({'results': rows})
+    assert all(line in text for line in lines if line)
+    assert rows[0]['command'] in text and '{' not in text
     assert '| cls | kd |' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('kind', ['faster_rcnn', 'mask_rcnn', 'pspnet'])
+@pytest.mark.parametrize('kind', ['cls', 'faster_rcnn', 'mask_rcnn', 'pspnet'])
 def test_they_compute_the_same(kind: str, tmp_path: Path):
     argv = ('--size', 64, '--batch', 2, '--steps', 1, '--terms', 2)
-    rows = bench(kind, tmp_path, '--methods', 'kd', 'cwd', 'fitnet', *argv)
-    assert [row['method'] for row in rows] == ['kd', 'cwd', 'fitnet']
+    rows = bench(kind, tmp_path, '--methods', *pairs.BY_HAND, *argv)
+    assert [row['method'] for row in rows] == [*pairs.BY_HAND]
     assert all(row['disagreement'] <= 1e-4 for row in rows)
+
+
+@pytest.mark.parametrize('kind', ['faster_rcnn', 'pspnet'])
+def test_methods_beside_the_student_alone(kind: str, tmp_path: Path):
+    argv = ('--size', 64, '--batch', 2, '--steps', 1)
+    rows = bench(kind, tmp_path, '--methods', *pairs.ALONE, *argv)
+    assert [row['method'] for row in rows] == [*pairs.ALONE]
+    assert all(row['parts']['terms'] > 0 for row in rows)  # none waits for its ramp
 
 
 def test_another_computation_is_refused(
@@ -77,18 +93,67 @@ def test_another_computation_is_refused(
 ):
     monkeypatch.setattr('mmkd.losses.cwd.CWD.forward', lambda *_: torch.tensor(1.0))
     with pytest.raises(SystemExit):
-        bench('cls', tmp_path, '--methods', 'cwd', '--size', 32, '--steps', 1)
+        bench('cls', tmp_path, '--methods', 'cwd', 'kd', *SMALL)
     assert 'do not compute the same' in capsys.readouterr().err
+    (row,) = json.loads((tmp_path / 'results.json').read_text())
+    assert row['method'] == 'kd'  # the others are measured all the same
 
 
-def test_unknown_pairs(tmp_path: Path, capsys: pytest.CaptureFixture):
-    main = runpy.run_path(str(TOOL))['main']
-    with pytest.raises(SystemExit):
-        main(['--pairs', 'resnet34', '--out', str(tmp_path)])
-    assert "No pair 'resnet34'. There are: resnet34_resnet18" in capsys.readouterr().err
-    threads = torch.get_num_threads()
-    tool, cpu = runpy.run_path(str(TOOL)), torch.device('cpu')
-    for name in tool['PAIRS']:  # those that are named are there
-        found = tool['find_pair'](name, None, cpu)
+def test_unknown_names(tmp_path: Path, capsys: pytest.CaptureFixture):
+    for words, text in (
+        (('--pairs', 'resnet34'), "No pair 'resnet34'. There are: resnet34_resnet18"),
+        (('--grow', 'width'), "'width' is none of batch, size, terms, classes"),
+        (('--grow', 'batch=1,x'), 'write batch=1,2,4'),
+        (('--teacher', 'int8'), 'it is none of none, fold_bn'),
+        (('--losses', 'hinge', '--size', 16), 'none of CWD, logits'),
+    ):
+        with pytest.raises(SystemExit):
+            run(tmp_path, *words)
+        assert text in capsys.readouterr().err
+    for name in pairs.PAIRS:  # those that are named are there
+        found = pairs.find_pair(name, None, torch.device('cpu'))
         assert found.name == name and 'Pretrained' not in repr(found)
-    torch.set_num_threads(threads)
+
+
+def test_growth(tmp_path: Path):
+    argv = ('--grow', 'batch=2,4', 'classes=5,9', '--methods', 'kd', '--steps', 1)
+    rows = bench('cls', tmp_path, *argv, '--size', 32, '--batch', 2, name='growth')
+    assert [(row['axis'], row['value']) for row in rows] == [
+        *(('batch', 2), ('batch', 4), ('classes', 5), ('classes', 9))
+    ]
+    assert rows[1]['memory']['mmkd'] > 1.5 * rows[0]['memory']['mmkd']
+    assert rows[3]['disagreement'] <= 1e-4
+    assert '<svg' in next(tmp_path.glob('performance_growth_*.svg')).read_text()
+    assert growth.read_axes((), True) == growth.LARGE
+    said = page.growth_reading(rows)
+    assert 'batch 2 to 4: mmkd / by hand goes from' in said
+    assert '| 9 |' in page.page({'growth': rows})
+
+
+def test_teachers(tmp_path: Path):
+    argv = ('--teacher', 'fold_bn', 'bfloat16', *SMALL)
+    (row,) = bench('cls', tmp_path, *argv, name='teachers')
+    assert list(row['ms']) == ['hand', 'none', 'fold_bn', 'bfloat16']
+    assert not row['failed'] and row['change']['fold_bn'] < 1e-4
+    assert 1e-6 < row['change']['bfloat16'] < 0.1
+    assert '× (' in tables.teachers([row])
+
+
+def test_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run(tmp_path, '--losses', '--size', 64, '--steps', 2)
+    rows = json.loads((tmp_path / 'losses.json').read_text())
+    assert len(rows) == 11
+    assert all(row['disagreement'] <= 1e-5 for row in rows)
+    assert all(mib > 0 for row in rows for mib in row['memory'].values())
+    monkeypatch.setattr('yardstick.cheapest.mse_mean', lambda s, t: (s - t).sum())
+    with pytest.raises(SystemExit):
+        run(tmp_path, '--losses', 'MSE', '--size', 64, '--steps', 1)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path: Path):
+    argv = ('--ranks', 2, '--methods', 'kd', 'fitnet', *SMALL)
+    rows = bench('cls', tmp_path, *argv, name='ranks')
+    assert [(row['method'], row['ranks']) for row in rows] == [('kd', 2), ('fitnet', 2)]
+    assert all(row['disagreement'] <= 1e-4 for row in rows)
+    assert all(len(row['ratios']) == 3 for row in rows)

@@ -96,6 +96,19 @@ def test_empty_clusters_are_seeded_again():
     centers = kmeans(pieces(x, nothing), same, 6, 10)
     counts = torch.cdist(x, centers).argmin(1).bincount(minlength=6)
     assert (counts > 0).all()
+    few = centers.clone()  # of one position each there is nothing to share
+    maths.reseed(few, torch.tensor([1.0, 0, 1, 1, 0, 1]), 3)
+    assert torch.equal(few, centers)
+    maths.reseed(few, torch.tensor([1.0, 0, 1, 1, 0, 2]), 3)  # in its own group only
+    assert torch.equal(few[:4], centers[:4])
+    assert torch.allclose(few[4], centers[5], atol=1e-2, rtol=1e-2)
+
+
+def test_a_file_without_the_part(tmp_path: Path):
+    torch.save(dict(meta={}, penultimate={}), tmp_path / 'codebook.pth')
+    assert file.read(str(tmp_path / 'codebook.pth'), 'penultimate')['meta'] == {}
+    with pytest.raises(ValueError, match="codebook.pth' has no intermediate part"):
+        file.read(str(tmp_path / 'codebook.pth'), 'intermediate')
 
 
 def test_score_table_naive():

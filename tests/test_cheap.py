@@ -202,7 +202,7 @@ def test_every():
     [
         (dict(fold=True), "teacher_options: nobody reads the key 'fold'.*'fold_bn'"),
         (dict(dtype='bf8'), "dtype='bf8' is none of"),
-        (dict(every=0), 'every=0 is no count'),
+        (dict(every=0), r'every: 0 is not a count'),
     ],
 )
 def test_mistakes(options: dict, words: str):

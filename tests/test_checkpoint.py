@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zoo
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
@@ -180,6 +181,67 @@ def test_forms_of_files(wrap, tmp_path: Path):
     assert read_weights(tmp_path / 'a.pth').keys() == state.keys()
 
 
+@pytest.mark.parametrize('prefix', ['teacher.', 'model.', 'student.module.', 'a.b.'])
+def test_names_behind_a_prefix(prefix: str, tmp_path: Path):
+    """Of a file that wraps one model; of two in a file neither is guessed."""
+    state, file = net().state_dict(), tmp_path / 'a.pth'
+    wrapped = {f'{prefix}{key}': value for key, value in state.items()}
+    torch.save(dict(state_dict={**wrapped, 'steps': torch.ones(1)}, epoch=3), file)
+    model = net()
+    report = load_weights(model, file, 'teacher')
+    assert report.share == 1 and "names have behind '" in str(report)
+    assert torch.equal(model[0].weight, state['0.weight'])
+    torch.save({**wrapped, **{f'other.{k}': v for k, v in state.items()}}, file)
+    if not prefix.startswith('student.'):
+        with pytest.raises(RuntimeError, match=f'(?s)0 tensors.*not used: {prefix}0'):
+            load_weights(net(), file, 'teacher')
+
+
+def test_another_tasks_checkpoint(tmp_path: Path):
+    """As a teacher it stops the run, and says what is missing of it."""
+    torch.save(zoo.plain('retinanet').state_dict(), tmp_path / 'det.pth')
+    words = r'(?s)teacher from .*det.pth: .* missing: head.fc.*not used: bbox_head'
+    with pytest.raises(RuntimeError, match=words):
+        zoo.distiller('cls', teacher_ckpt=str(tmp_path / 'det.pth'))
+
+
+def test_the_student_of_a_distiller_teaches(tmp_path: Path):
+    """Its file has the student's weights beside connectors; the EMA ones if any."""
+    before = zoo.distiller('cls')
+    content = dict(
+        state_dict=before.state_dict(),
+        ema_state_dict={
+            f'module.{k}': v + 1 for k, v in before.student.state_dict().items()
+        },
+    )
+    torch.save(content, tmp_path / 'a.pth')
+    after = zoo.distiller(
+        'cls', teacher=zoo.student('cls'), teacher_ckpt=str(tmp_path / 'a.pth')
+    )
+    taught, state = after.teacher.state_dict(), before.student.state_dict()
+    assert all(torch.equal(taught[key], state[key]) for key in state)
+
+
+def test_what_is_no_tensor_is_left_out(tmp_path: Path):
+    state = net().state_dict()
+    torch.save(dict(state, epoch=3, note='x', extra=[1, None]), tmp_path / 'a.pth')
+    assert load_weights(net(), tmp_path / 'a.pth', 'teacher').unexpected == []
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint file'):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
+def test_a_file_that_may_not_be_read(tmp_path: Path):
+    file = tmp_path / 'a.pth'
+    torch.save({}, file)
+    file.chmod(0)
+    with pytest.raises(RuntimeError, match=r'a\.pth.*Permission denied'):
+        read_checkpoint(file)
+
+
 def test_matching_teacher_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture):
     state = net().state_dict()
     del state['1.num_batches_tracked']  # old files lack it
@@ -214,7 +276,19 @@ def test_wrong_teacher_stops(change, words: str, tmp_path: Path):
     assert torch.equal(model[0].bias, state['0.bias'])
 
 
-@pytest.mark.parametrize('content', [[1, 2], dict(a=1), 'text'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        [1, 2],
+        dict(a=1),
+        'text',
+        None,
+        {},
+        {1: torch.ones(1)},
+        dict(state_dict=None),
+        dict(model='resnet'),
+    ],
+)
 def test_no_weights_inside(content: Any, tmp_path: Path):
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(RuntimeError, match='a.pth'):

@@ -18,10 +18,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmkd.arguments import check_arguments
 from mmkd.build import model_config, read_config
 from mmkd.mixin import KINDS, kind_of, list_methods, read_method
 from mmkd.registry import HOOKS, MODELS
-from mmkd.term import Term, check_keys
+from mmkd.term import Term
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 # configs/demo trains on data that it makes itself: it has tests of its own.
@@ -249,7 +250,7 @@ def test_fragment(file: Path) -> None:
     assert 'terms' in fragment and set(fragment) <= {'terms', 'distiller', 'student'}
     assert file.stem.endswith(tuple(f'_{kind}' for kind in KINDS))
     for key, config in fragment.terms.items():
-        check_keys(key, config, Term)
+        check_arguments(key, config, Term, given=('name',))
         assert (config.weight == 0) == (key in OFF)
         assert MODELS.get(config.loss.type) is not None
         Term(key, **config)

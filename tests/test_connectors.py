@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.connectors import CWT, Align
+from mmkd.connectors.align import resize
 from mmkd.losses import MSE
 
 SHAPES = [
@@ -86,6 +88,66 @@ def test_align_names_the_grid_that_is_impossible():
         Align((4, 8, 8), (4, 8, 8), space='crop')
 
 
+@pytest.mark.parametrize(
+    ('tokens', 'like'),
+    [
+        (12, (4, 4, 4)),  # 3 x 4 is not square
+        (4, (4, 1, 100)),  # less than one row
+    ],
+)
+def test_align_wants_the_proportions_of_the_other_side(tokens: int, like: tuple):
+    connector = Align((tokens, 4), like)
+    with pytest.raises(ValueError, match=f'{tokens} tokens do not form a grid'):
+        connector(torch.randn(1, tokens, 4), like=torch.randn(1, *like))
+
+
+def test_align_leaves_the_class_token_out_and_makes_one():
+    """Also of one position, which is not two."""
+    x = torch.arange(10.0).view(1, 5, 2)
+    grid = Align((5, 2), (2, 2, 2))(x, like=torch.zeros(1, 2, 2, 2))
+    assert torch.equal(grid, x[:, 1:].mT.reshape(1, 2, 2, 2))
+    back = Align((2, 2, 2), (5, 2))(grid, like=x)
+    assert torch.equal(back[:, 1:], x[:, 1:])
+    assert torch.equal(back[:, 0], x[:, 1:].mean(1))
+    one = Align((2, 2), (2, 1, 1))(x[:, :2], like=torch.zeros(1, 2, 1, 1))
+    assert one.flatten().tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'pools'),
+    [
+        ((6, 6), (6, 2), True),
+        ((6, 6), (2, 6), True),
+        ((6, 2), (2, 6), False),  # larger one way only
+        ((2, 6), (6, 2), False),
+        ((2, 6), (3, 6), False),
+        ((6, 2), (6, 3), False),
+    ],
+)
+def test_align_pools_where_nothing_grows(before: tuple, after: tuple, pools: bool):
+    x, like = torch.randn(1, 1, *before), torch.zeros(1, 1, *after)
+    result = Align((1, *before), (1, *after))(x, like=like)
+    if pools:
+        expected = F.adaptive_avg_pool2d(x, after)
+    else:
+        expected = F.interpolate(x, after, mode='bilinear', align_corners=False)
+    assert torch.equal(result, expected)
+    kept = Align((1, *before), (1, *after), space='keep')(x, like=like)
+    assert torch.equal(kept, x)
+
+
+@pytest.mark.parametrize('after', [(2, 2), (8, 8), (2, 8), (4, 8)])
+def test_align_projects_the_smaller_map(after: tuple[int, int]):
+    """With a ReLU it makes a difference which comes first."""
+    x, like = torch.randn(2, 4, 4, 4), torch.zeros(2, 6, *after)
+    connector = Align((4, 4, 4), (6, *after), relu=True)
+    if after == (2, 2):
+        expected = connector.project(resize(x, after))
+    else:
+        expected = resize(connector.project(x), after)
+    assert torch.allclose(connector(x, like=like), expected, atol=1e-6)
+
+
 def cwt(inside: int = 4, outside: int = 6, **settings) -> CWT:
     return CWT((inside, 8, 8), (outside, 8, 8), **settings)
 
@@ -126,6 +188,7 @@ def test_cwt_can_be_the_identity():
         (4, 6, dict(depth=0), 4 * 6 + 6),
         (4, 6, dict(depth=2, bias=False), 4 * 6 + 6 * 6 + 6 * 6),
         (4, 6, dict(expand_ratio=0.5), 4 * 3 + 3 + 3 * 6 + 6),
+        (4, 6, dict(expand_ratio=0.01), 4 + 1 + 6 + 6),  # at least one
     ],
 )
 def test_cwt_parameters(inside: int, outside: int, settings: dict, count: int):

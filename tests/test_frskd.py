@@ -340,6 +340,23 @@ def test_overhaul_naive():
     assert Overhaul(-0.5)(s, t).item() == pytest.approx(total)
 
 
+@pytest.mark.parametrize(
+    ('s', 't', 'value'),
+    [
+        (-0.1, 0.0, 0.0),  # below zero, where the teacher is: nothing to learn
+        (0.5, 0.0, 0.25),
+        (0.0, 0.5, 0.25),
+        (0.0, -9.0, 2 / math.pi),  # it need not go below the margin
+        (-1.0, -0.5, 0.0),
+    ],
+)
+def test_overhaul_of_a_number(s: float, t: float, value: float):
+    level = torch.full((1, 1, 1, 1), s), torch.full((1, 1, 1, 1), t)
+    one = Overhaul()(*([x] for x in level))
+    assert one.item() == pytest.approx(value)
+    assert Overhaul()(*([x] * 3 for x in level)).item() == pytest.approx(1.75 * value)
+
+
 def test_overhaul_properties():
     s = [wave(2, 3, 4, 4).requires_grad_(), wave(2, 3, 2, 2).requires_grad_()]
     t = [x.detach().clone().requires_grad_() for x in s]

@@ -11,38 +11,59 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / 'mmkd'
 MM = {'mmpretrain', 'mmdet', 'mmseg', 'mmcv'}
-PARTS = {'registry', 'losses.functional', 'targets', 'regions'}
+PARTS = {'arguments', 'registry', 'losses.functional', 'targets', 'regions'}
 
 # file or folder -> what of mmkd it may import; and what of the mm packages
 RULES: dict[str, tuple[set[str], set[str]]] = {
-    'registry.py': (set(), set()),
+    'arguments.py': (set(), set()),
+    'registry.py': ({'arguments'}, set()),
     'targets.py': (set(), set()),
     'recorder.py': (set(), set()),
     'regions.py': ({'targets'}, set()),
-    'schedule.py': (set(), set()),
+    'schedule.py': ({'arguments'}, set()),
     'renormalize.py': (set(), set()),
-    'checkpoint.py': (set(), set()),
+    'finite.py': (set(), set()),
+    'checkpoint.py': ({'finite'}, set()),
+    'files.py': (set(), set()),
     'losses/functional.py': (set(), set()),
-    'codebook': ({'codebook', 'regions'}, set()),
+    'codebook': ({'codebook', 'files', 'regions'}, set()),
     'losses': (PARTS | {'codebook', 'losses'}, set()),
     'connectors': (PARTS | {'connectors'}, set()),
     'networks': (PARTS | {'networks'}, set()),
-    'cheap.py': (set(), set()),
-    'recording.py': ({'codebook', 'datasets', 'recorder', 'renormalize'}, set()),
+    'cheap.py': ({'arguments'}, set()),
+    'recording.py': (
+        {'codebook', 'datasets', 'files', 'recorder', 'renormalize'},
+        set(),
+    ),
     'datasets': ({'build', 'registry', 'datasets'}, set()),
-    'term.py': ({'recorder', 'registry', 'schedule', 'targets'}, set()),
-    'build.py': ({'registry'}, set()),
+    'term.py': (
+        {'arguments', 'recorder', 'registry', 'schedule', 'targets'},
+        set(),
+    ),
+    'build.py': ({'arguments', 'registry'}, set()),
     'mixin.py': ({'build'}, set()),
-    'launch.py': ({'build', 'mixin'}, set()),
+    'launch.py': ({'arguments', 'build', 'mixin'}, set()),
     'hooks': (
-        {'build', 'registry', 'checkpoint', 'codebook', 'networks.letkd', 'hooks'},
+        {
+            'build',
+            'checkpoint',
+            'codebook',
+            'datasets.views',
+            'files',
+            'finite',
+            'hooks',
+            'networks.letkd',
+            'registry',
+        },
         set(),
     ),
     'distillers': (
         {
+            'arguments',
             'build',
             'cheap',
             'checkpoint',
+            'finite',
             'recorder',
             'recording',
             'registry',
@@ -155,3 +176,36 @@ def test_classification_trains_without_mmdet_and_mmseg():
 def test_without_mmengine_the_error_says_what_to_install():
     done = run_without('mmengine', code='import mmkd')
     assert "pip install 'mmkd[openmmlab]'" in done.stderr.strip().splitlines()[-1]
+
+
+# What takes long to import, and training with mmengine does not import anyway.
+HEAVY = MM | {'PIL', 'matplotlib', 'pandas', 'scipy', 'sklearn', 'torchvision'}
+TOOLS = PACKAGE.parent / 'tools'
+
+
+def test_importing_mmkd_adds_nothing_heavy():
+    code = (
+        'import sys\n'
+        'import mmengine.hooks, mmengine.model, mmengine.runner\n'
+        'before = set(sys.modules)\n'
+        'import mmkd\n'
+        'added = {m.partition(".")[0] for m in set(sys.modules) - before}\n'
+        f'print(sorted(added & {HEAVY!r}), len(added))'
+    )
+    done = run_without(code=code)
+    found, _, count = done.stdout.strip().rpartition(' ')
+    assert found == '[]' and int(count) < 20, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    'tool', sorted(f.name for f in TOOLS.glob('*.py') if f.name != 'report.py')
+)
+def test_help_needs_no_torch(tool: str):
+    """So it is there at once; tools/report.py is ``python -m mmkd.report``."""
+    code = (
+        'import runpy, sys\n'
+        f"sys.argv = [{tool!r}, '--help']\n"
+        f"runpy.run_path({str(TOOLS / tool)!r}, run_name='__main__')"
+    )
+    done = run_without('torch', code=code)
+    assert done.returncode == 0 and 'usage' in done.stdout, done.stderr

@@ -113,6 +113,40 @@ def test_losses(
     assert torch.allclose(pieces.grad, whole.grad)
 
 
+def test_pieces_are_made_again_for_gradients(monkeypatch: pytest.MonkeyPatch):
+    """Only where there are several, and gradients: it saves memory."""
+    made, real = [], losses_letkd.checkpoint
+
+    def spied(*given: Any, use_reentrant: bool) -> Any:
+        made.append(len(given[1]))
+        assert not use_reentrant  # its way back needs inputs with gradients
+        return real(*given, use_reentrant=use_reentrant)
+
+    monkeypatch.setattr(losses_letkd, 'checkpoint', spied)
+    s, t = scores().detach().requires_grad_(), teacher(SIZE)
+    penultimate()(s, t)
+    assert made == []
+    monkeypatch.setattr(losses_letkd, 'LARGEST', 20 * K)
+    with torch.no_grad():
+        penultimate()(s, t)
+    assert made == []
+    penultimate()(s, t)
+    assert made == [20, 12]  # of 2 x 4 x 4 positions
+    monkeypatch.setattr(losses_letkd, 'LARGEST', 32 * K)
+    penultimate()(s, t)
+    assert made == [20, 12]
+    monkeypatch.setattr(losses_letkd, 'LARGEST', 0)  # one by one at least
+    penultimate()(s, t)
+    assert made[2:] == [1] * 32
+
+
+def test_one_position():
+    one = scores()[:1, :, :1, :1], teacher(SIZE)[:1, :, :1, :1]
+    both = [torch.cat([x, x]) for x in one]
+    value = penultimate()(*one)
+    assert value > 0 and penultimate()(*both).item() == pytest.approx(value.item())
+
+
 def test_only_labelled_positions_count():
     seg_map = torch.full((2, 8, 8), 255)
     seg_map[:, :2] = 1
@@ -125,7 +159,10 @@ def test_only_labelled_positions_count():
     rows = intermediate()(s[..., :1, :], teacher(SIZE)[..., :1, :], ones)
     assert value.item() == pytest.approx(rows.item())
     nothing = Targets(seg_maps=list(torch.full((2, 8, 8), 255)))
-    assert intermediate()(s, teacher(SIZE), nothing) == 0
+    s.grad = None
+    zero = intermediate()(s, teacher(SIZE), nothing)
+    zero.backward()  # it hangs on the scores, as DDP wants it
+    assert zero == 0 and s.grad is not None and not s.grad.any()
 
 
 def test_gradients():

@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 
 import mmkd
 from mmkd.build import build_model, read_config
-from mmkd.mixin import kind_of, list_methods
+from mmkd.mixin import kind_of, list_methods, plain, read_method
 
 UPSTREAM = {
     'cls': 'mmpretrain::resnet/resnet18_8xb32_in1k.py',
@@ -101,6 +101,46 @@ def test_a_students_own_imports_stay():
     assert after.custom_imports == dict(
         imports=['json', 'mmkd'], allow_failed_imports=True
     )
+
+
+@pytest.mark.parametrize('imports', ['json', ['json'], ['json', 'mmkd'], None])
+def test_imports_of_every_form(imports: str | list[str] | None):
+    config = Config(dict(model=zoo.student('cls')))
+    if imports is not None:
+        config.custom_imports = dict(imports=imports, allow_failed_imports=False)
+    after = mmkd.distill(config, 'kd', zoo.student('cls'), 'random')
+    found = after.custom_imports['imports']
+    assert list(found) == (['mmkd'] if imports is None else ['json', 'mmkd'])
+
+
+def test_back_to_the_student_alone():
+    config = Config(dict(model=zoo.student('cls'), custom_hooks=[dict(type='X')]))
+    assert plain(config) is config  # it is alone
+    distilled = mmkd.distill(config, 'kd', zoo.student('cls'), 'random')
+    assert plain(distilled).model == config.model
+    assert distilled.model.type == 'mmkd.Distiller'
+    own = dict(type='SegDataPreProcessor')  # beside the model, as mmdet has it
+    del distilled.model.student['data_preprocessor']
+    distilled.data_preprocessor = own
+    assert plain(distilled).model.data_preprocessor == own
+
+
+def test_a_file_without_terms(tmp_path: Path):
+    (tmp_path / 'none.py').write_text('weight = 1.')
+    with pytest.raises(ValueError, match="none.py' has no 'terms'"):
+        read_method(tmp_path / 'none.py', {})
+
+
+def test_without_the_packages_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr('mmkd.mixin._HERE', tmp_path / 'mmkd')
+    with pytest.raises(FileNotFoundError, match='install it again'):
+        list_methods()
+    carried = tmp_path / 'mmkd' / '.mim' / 'configs' / '_base_' / 'methods'
+    carried.mkdir(parents=True)  # as in a wheel
+    (carried / 'own_cls.py').write_text('terms = dict()')
+    assert list_methods() == ['own']
+    with pytest.raises(ValueError, match="'own' has no form for seg models"):
+        read_method('own', dict(type='X', decode_head={}))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -79,6 +81,16 @@ def test_no_region(targets: Targets):
 def test_without_hard_labels():
     with pytest.raises(ValueError, match='Mixup'):
         regions(GRID, Targets(scores=torch.rand(1, 5)), 2)
+    with pytest.raises(ValueError, match='needs hard labels'):
+        label_map(GRID, Targets(scores=torch.rand(1, 5)))
+
+
+def test_boxes_without_the_size_of_the_input():
+    targets = boxes((0, 0, 16, 16), labels=[1])
+    targets = dataclasses.replace(targets, input_size=None)
+    for find in (label_map, lambda x, y: regions(x, y, 2)):
+        with pytest.raises(ValueError, match='targets.input_size'):
+            find(GRID, targets)
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,11 @@ from mmkd.report import charts
 from mmkd.report.answers import truth
 from mmkd.report.command import main
 from mmkd.report.compare import compare, spread
-from mmkd.report.drawing import Line, short, si, spread_labels
+from mmkd.report.drawing import POINTS, Line, mean_curve, short, si, spread_labels
 from mmkd.report.features import CKA, hsic, small, tapped_layers
 from mmkd.report.figures import Gallery
 from mmkd.report.measure import count_macs, count_parameters
+from mmkd.report.parts import duration
 from mmkd.report.pictures import draw_answer, enlarge
 from mmkd.report.runs import find_work_dirs, read_run
 from mmkd.report.settings import difference
@@ -247,6 +248,16 @@ def test_a_terms_weight_follows_its_schedule(tmp_path: Path):
     assert [y for _, y in curve] == pytest.approx([0.8, 1.8, 2, 2, 0, 0])
 
 
+def test_a_terms_weight_for_several_teachers(tmp_path: Path):
+    terms = dict(loss_kd=KD['terms']['loss_kd'])
+    teachers = dict(a=dict(model='a.py', weight=0.5), b=dict(model='b.py'))
+    model = {**KD, 'terms': terms, 'teachers': teachers}
+    run = read_run(write(tmp_path / 'run', model))
+    for key, weight in (('loss_kd_a', 1), ('loss_kd_b', 2)):
+        assert {y for _, y in charts.weight_curve(run, key)} == {weight}
+    assert charts.weight_curve(run, 'loss_other') == []
+
+
 def test_difference_of_settings():
     one = dict(lr=0.1, hooks=[dict(type='A')], steps=(1, 2), same=1)
     two = dict(lr=0.2, hooks=[dict(type='B')], steps=[1, 2], same=1, new=None)
@@ -411,6 +422,32 @@ def test_boxes_are_where_the_image_shows_them(resized: bool):
 def test_short_numbers(value, text):
     assert short(value) == text
     assert si(11_398) == '11.4 k'
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0.0004, '0.4 ms'),
+        (12, '12.0 s'),
+        (119, '119.0 s'),
+        (180, '3 min'),
+        (5 * 3600 + 12 * 60, '5 h 12 min'),
+    ],
+)
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text
+
+
+def test_the_mean_of_curves():
+    """The longer goes on alone, NaN is left out, long ones are thinned."""
+    xs, mean, sd = mean_curve([[(1, 2.0), (2, 4.0)], [(1, 4.0), (2, math.nan)], []])
+    assert (xs, mean) == ([1], [3]) and sd.tolist() == pytest.approx([2**0.5])
+    assert mean_curve([[(1, 2.0), (2, 4.0)], [(1, 4.0)]])[:2] == ([1, 2], [3, 4])
+    assert mean_curve([[(1, math.nan)]])[0] == [0]
+    line = [(float(x), float(x)) for x in range(2 * POINTS)]
+    xs, mean, sd = mean_curve([line])
+    assert len(xs) == POINTS and sd is None
+    assert (xs[:2], mean[:2]) == ([1, 3], [0.5, 2.5])
 
 
 def test_labels_do_not_touch():

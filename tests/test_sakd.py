@@ -94,6 +94,35 @@ def test_branch_naive(shared: bool, label_weight: float):
     assert value.item() == pytest.approx(total, rel=1e-4)
 
 
+def test_one_region_and_defaults():
+    """The loss of one image, and of what a config leaves out."""
+    student, teacher = maps(4, count=1), maps(6, count=1)
+    twice = [[torch.cat([x, x]) for x in side] for side in (student, teacher)]
+    plain = branch(student, teacher)
+    same = SAKDBranch(4.0, True, 0.0, recipe='random', stride=8)
+    same.build(student, teacher, 5)
+    same.load_state_dict(plain.state_dict())
+    assert plain.frozen_weight.std().item() == pytest.approx(0.1, rel=0.1)
+    assert not plain.frozen_bias.any()
+    for loss in (plain, same, SAKDMatch(), SAKDMatch(stride=8)):
+        value = loss(student, teacher)
+        assert value > 0
+        assert loss(*twice).item() == pytest.approx(value.item(), rel=1e-5)
+    assert plain(student, teacher) == same(student, teacher)
+    assert plain.stride == SAKDMatch().stride == 8 and plain.own is None
+
+
+def test_recipe_is_of_hsakd():
+    found = SAKDBranch(classes=3, recipe=dict(iters=7)).recipe
+    rates = (found.lr, found.momentum, found.weight_decay, found.gamma)
+    assert rates == (0.05, 0.9, 5e-4, 0.1)
+    assert (found.iters, found.epochs) == (7, 10)
+    assert found.milestones == (0.3, 0.6, 0.9)
+    loss = SAKDBranch(classes=3, recipe=dict(iters=7))
+    loss.build(maps(4), maps(6), 5)  # the config's number of classes counts
+    assert len(loss.frozen_bias) == 3 and not loss.trained
+
+
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('shared', [False, True])
 def test_gradients_belong_to_the_student(form: str, shared: bool):
@@ -222,7 +251,7 @@ def test_errors():
         branch(student, teacher, label_weight=1.0)(student, teacher)
     with pytest.raises(ValueError, match="recipe 'none'"):
         SAKDBranch(recipe='none')
-    with pytest.raises(TypeError, match='epoch'):
+    with pytest.raises(ValueError, match="recipe: nobody reads the key 'epoch'"):
         SAKDBranch(recipe=dict(epoch=1))
 
 

@@ -34,6 +34,8 @@ TIMES = (0, 2, 4, 6, 9)
         (dict(kind='linear', end=0.4), (0, 0.5, 1, 1, 1)),  # shares of the run
         (dict(kind='stop', begin=0.5), (1, 1, 1, 0, 0)),
         (dict(kind='step', milestones=(0.2, 6)), (1, 0.1, 0.1, 0.01, 0.01)),
+        (dict(kind='every', steps=3, factor=2.0), (2, 0, 0, 2, 2)),
+        (dict(kind='every'), (1, 1, 1, 1, 1)),
     ],
 )
 def test_factors(config: dict, factors: tuple[float, ...]):
@@ -60,12 +62,34 @@ def test_without_a_run():
 
 
 @pytest.mark.parametrize(
+    ('config', 'refused'),
+    [
+        (dict(kind='linear', end=4), True),
+        (dict(kind='stop', begin=4), True),
+        (dict(kind='step', milestones=(4,)), True),
+        (dict(kind='constant', factor=0.3), False),
+    ],
+)
+def test_epochs_of_a_run_of_iterations(config: dict, refused: bool):
+    """mmengine calls such a run one epoch: nothing would ever change."""
+    hub = MessageHub.get_current_instance()
+    hub.update_info('epoch', 0)
+    hub.update_info('max_epochs', 1)
+    pieces = (make_piece(dict(config, by='epoch')),)
+    if not refused:
+        assert current_factor(pieces) == 0.3
+        return
+    with pytest.raises(ValueError, match="epochs up to 4, .* use by='iter'"):
+        current_factor(pieces)
+
+
+@pytest.mark.parametrize(
     ('config', 'words'),
     [
         (dict(kind='linea'), "kind 'linea'"),
         (dict(kind='linear', by='step'), "'iter' or 'epoch'"),
         (dict(kind='linear', begin=5, end=3), 'ends at 3, before 5'),
-        (dict(end=3), 'has a kind'),
+        (dict(end=3), r"missing \['kind'\]"),
         (dict(kind='stop', begin=2.5), 'a share in'),
     ],
 )

@@ -36,6 +36,26 @@ def test_a_model_of_ones_own():
     assert type(find_task(Own(), dict(type='mmkd.DetectionTask'))) is DetectionTask
 
 
+@pytest.mark.parametrize('kind', zoo.KINDS)
+@pytest.mark.parametrize('bare', [False, True])
+def test_without_samples_nothing_is_known(kind: str, bare: bool):
+    """No samples at all, or samples without ground truth, as in prediction."""
+    model = zoo.plain(kind)
+    samples = zoo.batch(kind)['data_samples']
+    for sample in samples:
+        for key in ('gt_label', 'gt_sem_seg', 'gt_instances'):
+            sample.pop(key, None)
+    found = find_task(model).targets(model, samples if bare else None)
+    known = (found.labels, found.scores, found.seg_map, found.boxes, found.masks)
+    assert known == (None,) * 5
+
+
+def test_several_labels_an_image_are_no_label():
+    model, samples = zoo.plain('cls'), zoo.batch('cls')['data_samples']
+    samples[0].set_gt_label([1, 2])
+    assert find_task(model).targets(model, samples).labels is None
+
+
 def test_classification():
     found, _, _ = targets('cls')
     assert found.labels.tolist() == [0, 1] and found.sample_ids == [0, 1]

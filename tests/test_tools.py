@@ -417,13 +417,14 @@ def test_options_are_read_as_by_mmengine() -> None:
 
 
 def test_short_errors_tell_the_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    line = test_short_errors_tell_the_cause.__code__.co_firstlineno + 4
     with pytest.raises(SystemExit), short_errors():
         try:
             {}['deep']
         except KeyError as cause:
             raise ValueError('top') from cause
     assert capsys.readouterr().err == (
-        "mmkd: error: top\n  because of: KeyError('deep')\n"
+        f"  because of KeyError('deep'), in {__file__}:{line}\nmmkd: error: top\n"
     )
     with pytest.raises(KeyError), short_errors():
         {}['unexpected']

@@ -167,11 +167,11 @@ def make(args: argparse.Namespace) -> None:
 
     from mmkd.build import read_config
     from mmkd.codebook import features, file, stages
-    from mmkd.codebook.work import Work, save
+    from mmkd.codebook.work import Work
     from mmkd.launch import merge_options
     from mmkd.mixin import is_distillation
 
-    config = read_config(args.config)
+    config = read_config(args.config, 'model')
     merge_options(config, args.cfg_options)
     device = args.device or get_device()
     out = args.out or default_out(config)
@@ -220,10 +220,16 @@ def make(args: argparse.Namespace) -> None:
         for part in PARTS
         if part in templates
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save(dict(made, meta=meta), out)
+    write(dict(made, meta=meta), out)
     if not args.keep:
         shutil.rmtree(work.folder)
+
+
+def write(content: dict[str, Any], out: Path) -> None:
+    from mmkd.files import save
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(content, out)
     print(f'{out}: {out.stat().st_size / 1e6:.1f} MB')
 
 
@@ -231,7 +237,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.launch import short_errors
 
-    with short_errors(RuntimeError):
+    with short_errors():
         make(args)
 
 

@@ -72,6 +72,8 @@ def sets_of(config: Config) -> dict[str, Any]:
     found: list[tuple[list[str], Any]] = []
     for role in ROLES:
         loader = config.get(f'{role}_dataloader')
+        if loader and 'dataset' not in loader:
+            raise ValueError(f'{role}_dataloader has no dataset.')
         for dataset in single(loader.dataset) if loader else ():
             same = [roles for roles, other in found if other == dataset]
             same[0].append(role) if same else found.append(([role], dataset))

@@ -198,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.launch import short_errors
 
-    with short_errors(RuntimeError):
+    with short_errors():
         save(args)
 
 

@@ -43,7 +43,7 @@ def export(args: argparse.Namespace) -> None:
     student = student_checkpoint(content, source)
     weights = student['state_dict']
     if args.config:
-        config = plain(read_config(args.config))
+        config = plain(read_config(args.config, 'model'))
         init_default_scope(config.get('default_scope') or 'mmengine')
         load_strictly(build_model(config.model, 'student'), weights, args.checkpoint)
         print(f'All tensors fit the student of {args.config}.')
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.launch import short_errors
 
-    with short_errors(RuntimeError):
+    with short_errors():
         export(args)
 
 

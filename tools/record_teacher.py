@@ -105,14 +105,16 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmkd.mixin import register
     from mmkd.recording import Recital, record, replayed
 
-    config = read_config(args.config)
+    folder = args.out.expanduser().resolve()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"'{args.out}' is a file: give a folder.")
+    config = read_config(args.config, 'model')
     merge_options(config, args.cfg_options)
     check_files(config)
     init_default_scope(config.get('default_scope') or 'mmengine')
     views, seed = with_views(config, args)
     distiller = build(config).to(args.device or get_device())
     name = choose(config, args.teacher)
-    folder = args.out.expanduser().resolve()
     replayed(config, str(folder), name, views, seed)
     register(config)
     trains = f'{Path(args.config.rpartition("::")[2]).stem}_recorded.py'
@@ -151,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     typed = sys.argv[1:] if argv is None else argv
     from mmkd.launch import short_errors
 
-    with short_errors(RuntimeError):
+    with short_errors():
         make(args, f'python tools/record_teacher.py {shlex.join(typed)}')
 
 

@@ -70,7 +70,7 @@ def configure(args: argparse.Namespace) -> Config:
     from mmkd.launch import check_file, merge_options
     from mmkd.mixin import plain
 
-    config = read_config(args.config)
+    config = read_config(args.config, 'model')
     merge_options(config, args.cfg_options)
     if '://' not in args.checkpoint:
         check_file(args.checkpoint, 'checkpoint')
@@ -103,17 +103,17 @@ def main(argv: list[str] | None = None) -> None:
     from mmkd.build import build_runner
     from mmkd.checkpoint import read_weights
     from mmkd.hooks.export_student import load_strictly
-    from mmkd.launch import short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors, start_processes
 
-    with short_errors():
+    with short_errors(*BUILDING):
         config = configure(args)
         start_processes(config, args.launcher)
-    runner = build_runner(config)
-    model = runner.model
-    while hasattr(model, 'module'):  # inside DDP, inside test-time augmentation
-        model = model.module
-    with short_errors(RuntimeError):
-        load_strictly(model, read_weights(args.checkpoint), args.checkpoint)
+        weights = read_weights(args.checkpoint)
+        runner = build_runner(config)
+        model = runner.model
+        while hasattr(model, 'module'):  # inside DDP, inside test-time augmentation
+            model = model.module
+        load_strictly(model, weights, args.checkpoint)
     if args.out:
         scope = config.get('default_scope')
         kind = 'mmdet.DumpDetResults' if scope == 'mmdet' else 'DumpResults'

@@ -105,14 +105,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run; in the order of mmdet's tool, --method first."""
     from mmkd.build import read_config
-    from mmkd.launch import check_files, check_legacy, merge_options
+    from mmkd.launch import check_files, check_legacy, check_sharding, merge_options
     from mmkd.mixin import is_distillation, register
 
-    config = read_config(args.config)
+    config = read_config(args.config, 'model')
     if args.method:
         config = mix_in(config, args)
     merge_options(config, args.cfg_options)
     check_legacy(config)
+    check_sharding(config)
     set_work_dir(config, args)
     if args.amp:
         set_amp(config)
@@ -184,12 +185,15 @@ def set_dataloader_defaults(config: Config) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.build import build_runner
-    from mmkd.launch import short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors, start_processes
 
-    with short_errors():
+    with short_errors(*BUILDING):
         config = configure(args)
         start_processes(config, args.launcher)
-    build_runner(config).train()
+        runner = build_runner(config)
+        if runner.train_loop is None:
+            raise ValueError(f"The config '{args.config}' has no train_cfg.")
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -110,8 +110,8 @@ def main() -> None:
     jobs += [dict(task='cls', method='record', seed=v, views=v) for v in VIEWS]
     jobs += [
         dict(task='cls', method=method, seed=seed)
+        for seed in args.seeds  # the ways take turns
         for method in configs(work)
-        for seed in args.seeds
     ]
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(args.workers, mp_context=context) as pool:

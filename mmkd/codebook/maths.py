@@ -24,7 +24,7 @@ def distances(x: Tensor, centers: Tensor) -> Tensor:
     Neither an argmin nor a softmax over K minds what is left out, and large numbers do
     not cancel.
     """
-    return centers.square().sum(1) - 2 * x @ centers.T
+    return torch.addmm(centers.square().sum(1), x, centers.T, alpha=-2)
 
 
 def nearest_within(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmkd.codebook.maths import Chunks
+from mmkd.files import save, whole
 
 
 class Work:
@@ -31,9 +32,8 @@ class Work:
 
     def write(self, name: str, text: str) -> None:
         """Write a file that is either whole or not there."""
-        part = self.folder / f'{name}.part'
-        part.write_text(text)
-        part.replace(self.folder / name)
+        with whole(self.folder / name) as part:
+            part.write_text(text)
 
     def append(self, name: str, array: np.ndarray[Any, Any]) -> None:
         """Add rows to a file."""
@@ -85,10 +85,3 @@ class Work:
                 yield (project(piece) if project else piece), labels
 
         return read
-
-
-def save(content: Any, file: Path) -> None:
-    """Write a file that is either whole or not there."""
-    part = file.with_name(file.name + '.part')
-    torch.save(content, part)
-    part.replace(file)

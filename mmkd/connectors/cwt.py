@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmkd.arguments import Natural, Positive
 from mmkd.connectors.align import Shape, channels
 from mmkd.registry import MODELS
 
@@ -34,8 +35,8 @@ class CWT(nn.Module):
         self,
         source: Shape,
         target: Shape,
-        expand_ratio: float = 1.0,
-        depth: int = 1,
+        expand_ratio: Positive = 1.0,
+        depth: Natural = 1,
         nonlinear: bool = True,
         bias: bool = True,
     ) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Count, Positive
 from mmkd.connectors.align import Shape
 from mmkd.registry import MODELS
 
@@ -50,8 +51,8 @@ class Uniformize(nn.Module):
         source: Shape = (),
         target: Shape = (),
         form: str = 'u2',
-        size: int | None = 4,
-        tau: float = 0.25,
+        size: Count | None = 4,
+        tau: Positive = 0.25,
     ) -> None:
         super().__init__()
         if form not in FORMS:

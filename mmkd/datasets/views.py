@@ -96,7 +96,7 @@ class ReplayedViews(Dataset[Item]):
     def _view(self, view: int, index: int) -> Item:
         if not 0 <= view < self.views:
             raise IndexError(f'There is no view {view}, only {self.views} of an image.')
-        _seed(self.seed, view, index)
+        seed_item(self.seed, view, index)
         found: Item = self.dataset[index]
         image = found['inputs']
         if not isinstance(image, torch.Tensor):
@@ -112,7 +112,7 @@ class ReplayedViews(Dataset[Item]):
         return found
 
 
-def _seed(seed: int, view: int, index: int) -> None:
+def seed_item(seed: int, view: int, index: int) -> None:
     """Seed the generators of this process; those of GPUs are left alone.
 
     The numbers are mixed as in splitmix64: this runs for every image.

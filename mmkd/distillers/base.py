@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmkd.arguments import Count, Share, check_arguments, naming
 from mmkd.build import (
     Frozen,
     ModelConfig,
@@ -18,6 +19,7 @@ from mmkd.build import (
     own_randomness,
 )
 from mmkd.checkpoint import check_share, load_weights
+from mmkd.finite import Guard, Seen, Tap
 from mmkd.recorder import Recorder
 from mmkd.term import Term, build_terms
 
@@ -55,10 +57,21 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         task: Config of the task adapter; None finds it by the student's package.
         input_size: Height and width of the images with which shapes are looked up at
             build time. None: the backbone's ``img_size``, or 128.
+        nonfinite: What to do in training when a loss is NaN or infinite. 'stop' raises
+            a FloatingPointError that names the loss, the layers it compares, and on
+            which side they are not finite. 'skip' leaves the step out and warns; see
+            :class:`mmkd.finite.Guard`. 'ignore' does not look.
     """
 
     # Is shown the parts of a step's loss: the task's, the self-teacher's, each term's.
     watch: Watch | None = None
+
+    def __new__(cls, *args: Any, **config: Any) -> BaseDistiller:
+        """Check what a config gives, before anything is built."""
+        if config and not args:
+            check_arguments(cls.__name__, config, cls, given=('sources',))
+        made: BaseDistiller = super().__new__(cls)
+        return made
 
     def __init__(  # noqa: PLR0913
         self,
@@ -66,14 +79,16 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         terms: Mapping[str, Any],
         sources: Sequence[str],
         student_ckpt: str | None = None,
-        student_min_match: float = 0.5,
+        student_min_match: Share = 0.5,
         trust_checkpoints: bool | None = None,
         data_preprocessor: ModelConfig | nn.Module | None = None,
         task: dict[str, Any] | None = None,
-        input_size: int | tuple[int, int] | None = None,
+        input_size: Count | tuple[Count, Count] | None = None,
+        nonfinite: Literal['stop', 'skip', 'ignore'] = 'stop',
     ) -> None:
         if not isinstance(student, nn.Module):
-            student = model_config(student)
+            with naming('student'):
+                student = model_config(student)
             if data_preprocessor is not None:
                 student.setdefault('data_preprocessor', data_preprocessor)
         student = build_model(student, 'student')
@@ -83,6 +98,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         self.student_min_match = student_min_match
         self.trust_checkpoints = trust_checkpoints
         self.input_size = input_size
+        self.guard = Guard(nonfinite)
         self.frozen: dict[str, Frozen] = {}
         self.task_config = task
         self.task = find_task(student, task)
@@ -112,6 +128,10 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         """
         raise NotImplementedError
 
+    def source(self, name: str) -> nn.Module:
+        """The teacher of that name."""
+        raise NotImplementedError
+
     def reads(self, terms: list[Term]) -> list[str]:
         """Paths in the student that :meth:`teach` wants recorded, beside the terms'."""
         return []
@@ -133,6 +153,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     def loss(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Losses:
         """The student's losses and every term, raw and weighted."""
         terms = [term for term in self.terms.values() if term.update_weight() != 0]
+        if self.training:
+            self.guard.begin(self)
 
         def run() -> Losses:
             losses: Losses = self.student(inputs, data_samples, mode='loss')
@@ -150,9 +172,15 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             else:
                 values[name] = inputs.new_zeros(()) + term.idle()
                 values[term.raw_name] = inputs.new_zeros(())
+        losses = _merge(own, extra, values)
+        if self.training and self.guard.finds(losses):
+            taps = {term.name: _taps(term, student, sources) for term in terms}
+            seen = Seen(losses, taps, inputs, data_samples)
+            without: Losses = self.guard.act(self, seen)
+            return without
         if self.watch is not None:
             self.watch(self, self._parts(own, extra, values))
-        return _merge(own, extra, values)
+        return losses
 
     def _parts(self, own: Losses, extra: Losses, values: Losses) -> dict[str, Losses]:
         """Who is responsible for which losses, for those who watch."""
@@ -186,6 +214,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         The step runs in eval mode, without gradients or labels, on two black images.
         """
         terms = list(self.terms.values())
+        for term in terms:
+            term.check_paths(self.student, self.source(str(term.source)))
         student, sources = self.rehearse(terms)
         if self._find_overwritten(terms, student, sources):
             student, sources = self.rehearse(terms)
@@ -195,17 +225,17 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
 
     def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
         """One small step; returns what the student and the sources did."""
-        inputs, data_samples = self.task.example(self._size(), self._device())
         paths = [path for term in terms for path in term.student_paths]
         paths += self.reads(terms)
-
-        def run() -> Losses:
-            self.task.run(self.student, inputs, data_samples, paths)
-            return {}
-
-        step = self._student_step(run, terms)
         training = self.training
         try:
+            inputs, data_samples = self.task.example(self._size(), self._device())
+
+            def run() -> Losses:
+                self.task.run(self.student, inputs, data_samples, paths)
+                return {}
+
+            step = self._student_step(run, terms)
             with own_randomness(), torch.no_grad():
                 self.eval()
                 sources, _ = self.teach(inputs, data_samples, terms, step)
@@ -285,6 +315,13 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         for frozen in self.frozen.values():
             frozen.apply(fn)
         return super()._apply(fn, *args, **kwargs)
+
+
+def _taps(term: Term, student: Recorder, sources: Recorders) -> list[Tap]:
+    """What a term has compared in this step."""
+    own = [Tap('student', path, student[path]) for path in term.student_paths]
+    source, name = sources[str(term.source)], str(term.source)
+    return own + [Tap(name, path, source[path]) for path in term.teacher_paths]
 
 
 def _merge(*parts: Losses) -> Losses:

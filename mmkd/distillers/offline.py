@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmkd.arguments import Share, Weight, check_arguments, naming
 from mmkd.build import (
     Frozen,
     ModelConfig,
@@ -26,7 +27,7 @@ from mmkd.recording import Recording, of_teacher
 from mmkd.registry import MODELS
 from mmkd.renormalize import Renormalize
 from mmkd.schedule import make_piece
-from mmkd.term import Term, check_keys
+from mmkd.term import Term
 
 RANDOM = 'random'
 
@@ -63,9 +64,9 @@ class Distiller(BaseDistiller):
         teacher: str | ModelConfig | nn.Module | None = None,
         teacher_ckpt: str | None = None,
         teachers: Mapping[str, Any] | None = None,
-        teacher_min_match: float = 1.0,
+        teacher_min_match: Share = 1.0,
         teacher_options: Mapping[str, Any] | None = None,
-        inherit: Sequence[str] = (),
+        inherit: str | Sequence[str] = (),
         **settings: Any,
     ) -> None:
         if (teacher is None) == (teachers is None):
@@ -93,7 +94,9 @@ class Distiller(BaseDistiller):
         for name, config in teachers.items():
             if not isinstance(config, Mapping) or 'model' not in config:
                 raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
-            self._add_teacher(name, **config)
+            check_arguments(f'teachers.{name}', config, self._add_teacher, ('name',))
+            with naming(name if teacher is not None else f'teachers.{name}'):
+                self._add_teacher(name, **config)
         self.connect()
         for term in self.terms.values():
             if hasattr(term.loss, 'check_teacher'):  # it belongs to one teacher
@@ -108,11 +111,11 @@ class Distiller(BaseDistiller):
         name: str,
         model: str | ModelConfig | nn.Module,
         ckpt: str | None = None,
-        weight: float = 1.0,
-        min_match: float = 1.0,
+        weight: Weight = 1.0,
+        min_match: Share = 1.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        check_keys('teacher_options', options or {}, TeacherOptions)
+        check_arguments('teacher_options', options or {}, TeacherOptions)
         self.options[name] = cheap = TeacherOptions(**(options or {}))
         if ckpt is None and not isinstance(model, nn.Module):
             raise ValueError(
@@ -175,6 +178,10 @@ class Distiller(BaseDistiller):
         name = next(iter(self.options))
         if name in self.recordings:
             raise RuntimeError(f'The {name} is a recording, and no model.')
+        return self.frozen[name].model
+
+    def source(self, name: str) -> nn.Module:
+        """One of the teachers."""
         return self.frozen[name].model
 
     def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmkd.arguments import Weight, naming
 from mmkd.build import ModelConfig, own_randomness
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
-from mmkd.recorder import Recorder
-from mmkd.registry import MODELS
+from mmkd.recorder import Recorder, find_module, parse
+from mmkd.registry import MODELS, make
 from mmkd.term import Term
 
 SOURCE = 'teacher'
@@ -48,7 +49,7 @@ class SelfDistiller(BaseDistiller):
         terms: Mapping[str, Any],
         teacher_reads: str | Sequence[str] = 'backbone',
         teacher_target: str | None = None,
-        supervision: float = 1.0,
+        supervision: Weight = 1.0,
         detach: bool = False,
         **settings: Any,
     ) -> None:
@@ -58,6 +59,13 @@ class SelfDistiller(BaseDistiller):
         )
         self.teacher_reads = paths
         self.teacher_target = [] if teacher_target is None else [teacher_target]
+        for key, named in (
+            ('teacher_reads', paths),
+            ('teacher_target', self.teacher_target),
+        ):
+            for path in named:
+                with naming(f"{key} '{path}'"):
+                    find_module(self.student, parse(path).module)
         self.supervision = supervision
         self.detach = detach
         seen = self.rehearse([])[0]
@@ -65,8 +73,13 @@ class SelfDistiller(BaseDistiller):
         for path in self.teacher_target:
             shapes['target'] = _shapes(seen[path])[0]
         with own_randomness():
-            self.teacher = MODELS.build({**teacher, **shapes})
+            self.teacher = make('teacher', teacher, **shapes)
         self.connect()
+
+    def source(self, name: str) -> nn.Module:
+        """The self-teacher."""
+        teacher: nn.Module = self.teacher
+        return teacher
 
     def reads(self, terms: list[Term]) -> list[str]:
         """What the self-teacher is fed with, and the logits it is to be like."""

@@ -1,6 +1,7 @@
 """Hooks: what runs beside training."""
 
 from mmkd.hooks.check_codebook import CheckCodebook
+from mmkd.hooks.checkpoints import CheckpointHook
 from mmkd.hooks.export_student import ExportStudent, student_checkpoint
 from mmkd.hooks.gradient_share import GradientShare
 from mmkd.hooks.seed_iterations import SeedIterations
@@ -8,6 +9,7 @@ from mmkd.hooks.train_branch import TrainBranch
 
 __all__ = [
     'CheckCodebook',
+    'CheckpointHook',
     'ExportStudent',
     'GradientShare',
     'SeedIterations',

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -15,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmkd.checkpoint import read_checkpoint
+from mmkd.files import save
 from mmkd.registry import HOOKS
 
 PREFIX = 'student.'
@@ -93,9 +92,7 @@ def student_checkpoint(content: Any, where: str | Path) -> dict[str, Any]:
 
 def write(content: Any, target: Path) -> None:
     """Save so that the file is either whole or not there."""
-    part = target.with_name(target.name + '.part')
-    torch.save(content, part)
-    os.replace(part, target)
+    save(content, target)
     print_log(f'Student exported to {target}', 'current')
 
 

@@ -54,4 +54,4 @@ class AttentionTransfer(nn.Module):
 
 def attention(x: Tensor) -> Tensor:
     """Energy of each position of a map, (N, HW), with length 1."""
-    return F.normalize(x.pow(2).mean(1).flatten(1), dim=1)
+    return F.normalize(x.square().sum(1).flatten(1), dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmkd.arguments import Positive
 from mmkd.losses.functional import exact, kl_divergence
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -25,7 +26,7 @@ class CWD(nn.Module):
         tau: Temperature.
     """
 
-    def __init__(self, tau: float = 4.0) -> None:
+    def __init__(self, tau: Positive = 4.0) -> None:
         super().__init__()
         self.tau = tau
 

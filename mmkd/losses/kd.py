@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Positive
 from mmkd.losses.functional import exact, kl_divergence
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -19,7 +20,9 @@ class KD(nn.Module):
 
     Summed over classes, averaged over the M other positions: images for (N, K), pixels
     for (N, K, H, W), where pixels that ``targets.seg_map`` marks as ignored are left
-    out. The paper gives no weight per task; CIFAR-100 practice is tau 4 with 0.9 of it
+    out. In distributed training each rank counts its own M, and the mean over ranks is
+    taken, as of the student's losses; with as many valid pixels on all it is that over
+    all. The paper gives no weight per task; CIFAR-100 practice is tau 4 with 0.9 of it
     and 0.1 of cross-entropy, ImageNet practice tau 1 with halves.
 
     Args:
@@ -33,7 +36,7 @@ class KD(nn.Module):
     on_classes = True
 
     def __init__(
-        self, tau: float = 4.0, activation: str = 'softmax', ignore: bool = True
+        self, tau: Positive = 4.0, activation: str = 'softmax', ignore: bool = True
     ) -> None:
         super().__init__()
         if activation not in ('softmax', 'sigmoid'):
@@ -54,7 +57,7 @@ class KD(nn.Module):
                 t, probability, reduction='none'
             )
             cross = F.binary_cross_entropy_with_logits(s, probability, reduction='none')
-            values = (cross - entropy).sum(1) * self.tau**2
+            values = (cross - entropy).sum(1) * float(self.tau) ** 2
         else:
             values = kl_divergence(student, teacher, self.tau, dim=1)
         seg_map = targets.seg_map if self.ignore and targets else None

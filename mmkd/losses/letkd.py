@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmkd.arguments import Count, Positive
 from mmkd.codebook import file
 from mmkd.codebook.features import pool
 from mmkd.codebook.maths import distances, nearest_within
@@ -142,11 +143,10 @@ class CodebookLoss(nn.Module):
         """
         scores, features = _positions(student), _positions(teacher)
         kept = None if labels is None else labels.flatten()
-        if kept is not None:
-            known = kept != NOTHING
+        if kept is not None and not (known := kept != NOTHING).all():
             scores, features, kept = scores[known], features[known], kept[known]
         size = max(1, LARGEST // self.templates)
-        total = scores.sum() * 0.0
+        total = scores.new_zeros(()) if len(scores) else scores.sum() * 0.0
         for start in range(0, len(scores), size):
             part = slice(start, start + size)
             own = None if kept is None else kept[part]
@@ -188,7 +188,7 @@ class LetKDPenultimate(CodebookLoss):
     centers: Tensor
 
     def __init__(
-        self, codebook: str | None = None, tau: float = 1.0, other_data: bool = False
+        self, codebook: str | None = None, tau: Positive = 1.0, other_data: bool = False
     ) -> None:
         super().__init__(codebook, other_data)
         self.tau = tau
@@ -235,6 +235,7 @@ class LetKDIntermediate(CodebookLoss):
 
     M counts the positions that have a class: all in classification; as extensions, not
     in the paper, those in a box in detection, and those with a label in segmentation.
+    In distributed training each rank counts its own, and the mean over ranks is taken.
     Sizes are as in :class:`LetKDPenultimate`. The paper's weight is 1.
 
     Args:
@@ -250,7 +251,10 @@ class LetKDIntermediate(CodebookLoss):
     table: Tensor
 
     def __init__(
-        self, codebook: str | None = None, subclasses: int = 8, other_data: bool = False
+        self,
+        codebook: str | None = None,
+        subclasses: Count = 8,
+        other_data: bool = False,
     ) -> None:
         super().__init__(codebook, other_data)
         self.subclasses = int(self.meta.get('subclasses', subclasses))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.losses.functional import full
@@ -49,7 +50,7 @@ class Overhaul(nn.Module):
             total = full(student[0]).sum() * 0.0
             for i, (s, t) in enumerate(zip(student, teacher), start=1):
                 s, t = full(s), full(t.detach()).clamp(min=self.margin)
-                counts = (s > t) | (t > 0)
-                apart = ((s - t).square() * counts).sum() / len(s)
+                t = torch.where((s > t) | (t > 0), t, s.detach())  # nothing to learn
+                apart = F.mse_loss(s, t, reduction='sum') / len(s)
                 total = total + apart / 2 ** (len(student) - i)
             return total

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Count, Positive, Share, Weight, check_arguments
 from mmkd.losses.functional import full, kl_divergence
 from mmkd.regions import regions
-from mmkd.registry import MODELS
+from mmkd.registry import MODELS, make
 from mmkd.targets import Targets
 
 Levels = Sequence[Tensor]
@@ -42,9 +43,9 @@ class _OnRegions(nn.Module):
     joint = True  # one call for all levels: tuples of maps (N, C, H, W)
     same_shape = False
 
-    def __init__(self, uniformize: Mapping[str, Any] = NONE, stride: int = 8) -> None:
+    def __init__(self, uniformize: Mapping[str, Any] = NONE, stride: Count = 8) -> None:
         super().__init__()
-        self.uniformize = MODELS.build({'type': 'mmkd.Uniformize', **uniformize})
+        self.uniformize = make('uniformize', {'type': 'mmkd.Uniformize', **uniformize})
         if self.uniformize.size is None:
             raise ValueError('uniformize: SAKD needs a size, which all crops have.')
         self.stride = stride
@@ -114,7 +115,8 @@ class SAKDMatch(_OnRegions):
     .. math:: \frac{1}{R} \sum_r \Big\lVert \frac{u^s_r}{\lVert u^s_r \rVert}
         - \frac{u^t_r}{\lVert u^t_r \rVert} \Big\rVert_2^2
 
-    Summed over dimensions, averaged over the R regions; zero if there are none.
+    Summed over dimensions, averaged over the R regions; zero if there are none. In
+    distributed training each rank counts its own R, and the mean over ranks is taken.
     RECONSTRUCTION: all of it. That the vectors have one length is confirmed, that they
     are compared is not. Weight 10 was chosen by us.
 
@@ -149,12 +151,12 @@ class Recipe:
         gamma: By what it is multiplied there.
     """
 
-    epochs: int = 10
-    iters: int | None = None
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    milestones: tuple[float, ...] = (0.3, 0.6, 0.9)
+    epochs: Count = 10
+    iters: Count | None = None
+    lr: Positive = 0.05
+    momentum: Weight = 0.9
+    weight_decay: Weight = 5e-4
+    milestones: tuple[Share, ...] = (0.3, 0.6, 0.9)
     gamma: float = 0.1
 
 
@@ -170,8 +172,10 @@ class SAKDBranch(_OnRegions):
         b^t_r / \tau) \,\Vert\, \mathrm{softmax}(b^s_r / \tau) \big)
         + \lambda \, \mathrm{CE}(b^s_r, y_r) \Big)
 
-    Zero if there are no regions. That there is such a branch is confirmed by the
-    abstract; RECONSTRUCTION: what it looks like, how it is trained, and this loss.
+    Zero if there are no regions. In distributed training each rank counts its own R,
+    and the mean over ranks is taken; the branch's own training counts over all. That
+    there is such a branch is confirmed by the abstract; RECONSTRUCTION: what it looks
+    like, how it is trained, and this loss.
 
     Args:
         tau: Temperature.
@@ -193,13 +197,13 @@ class SAKDBranch(_OnRegions):
 
     def __init__(  # noqa: PLR0913
         self,
-        tau: float = 4.0,
+        tau: Positive = 4.0,
         shared: bool = True,
-        label_weight: float = 0.0,
-        classes: int | None = None,
+        label_weight: Weight = 0.0,
+        classes: Count | None = None,
         recipe: Mapping[str, Any] | Literal['random'] = NONE,
         uniformize: Mapping[str, Any] = NONE,
-        stride: int = 8,
+        stride: Count = 8,
     ) -> None:
         super().__init__(uniformize, stride)
         if isinstance(recipe, str) and recipe != 'random':
@@ -208,7 +212,10 @@ class SAKDBranch(_OnRegions):
         self.shared = shared
         self.label_weight = label_weight
         self.classes = classes
-        self.recipe = Recipe(**recipe) if isinstance(recipe, Mapping) else None
+        self.recipe = None
+        if isinstance(recipe, Mapping):
+            check_arguments('recipe', recipe, Recipe)
+            self.recipe = Recipe(**recipe)
 
     def build(self, student: Levels, teacher: Levels, classes: int | None) -> None:
         """Make both branches for example features."""
@@ -242,7 +249,7 @@ class SAKDBranch(_OnRegions):
         if not self.trained:
             raise RuntimeError(
                 "SAKD's branch is not trained: add dict(type='mmkd.TrainBranch') to "
-                'custom_hooks.'
+                "custom_hooks (or, in a trial, set recipe='random' in the loss)."
             )
         logits = self.judge(student) if self.own is None else self.own(student)
         with torch.no_grad():

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Count, Positive, Weight
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -58,15 +59,15 @@ class FRSKDTeacher(nn.Module):
         self,
         sources: Sequence[Shape],
         target: Shape | None = None,
-        width: float = 2.0,
-        channels: int | None = None,
-        depth: int = 2,
-        repeat: int = 1,
+        width: Positive = 2.0,
+        channels: Count | None = None,
+        depth: Count = 2,
+        repeat: Count = 1,
         from_deepest: bool = True,
         relu: bool = True,
         norm: str = 'BN',
-        hidden: int = 256,
-        eps: float = 1e-6,
+        hidden: Count = 256,
+        eps: Positive = 1e-6,
     ) -> None:
         super().__init__()
         _check(sources, depth, repeat, norm)
@@ -239,17 +240,20 @@ class FRSKDSLATeacher(FRSKDTeacher):
     def __init__(
         self,
         sources: Sequence[Shape],
-        target: Shape,
-        width: float = 2.0,
-        depth: int = 2,
-        tau: float = 4.0,
-        sla_weight: float = 1.0,
-        kd_weight: float = 1.0,
-        at_weight: float = 80.0,
+        target: Shape | None = None,
+        width: Positive = 2.0,
+        depth: Count = 2,
+        tau: Positive = 4.0,
+        sla_weight: Weight = 1.0,
+        kd_weight: Weight = 1.0,
+        at_weight: Weight = 80.0,
     ) -> None:
         super().__init__(sources, target, width, depth=depth)
-        if len(target) != 1:
-            raise ValueError(f'FRSKDSLATeacher classifies images, not {target}')
+        if target is None or len(target) != 1:
+            raise ValueError(
+                f'FRSKDSLATeacher classifies images, by logits (K,), not {target}. '
+                "Set teacher_target to the student's: 'head.fc'."
+            )
         joint = 4 * target[0]
         self.student_joint = make_head(sources[-1][0], (joint,))
         self.joint = make_head(self.widths[-1], (joint,))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
+from mmkd.arguments import Count, check_arguments, naming
 from mmkd.losses.functional import full
 from mmkd.registry import MODELS
 
@@ -66,7 +67,7 @@ class KDLayer(nn.Module):
     def __init__(
         self,
         channels: int,
-        templates: int,
+        templates: Count,
         alpha: float = 1.0,
         gains: Sequence[float] = (3.0, 1.0),
     ) -> None:
@@ -129,12 +130,19 @@ def kd_layered(
             one counts), and arguments of :class:`KDLayer`. Its channels are found out.
         **settings: Arguments of the model.
     """
-    model: nn.Module = ROOT_MODELS.build(dict(settings, type=of))
-    configs = {name: dict(config) for name, config in layers.items()}
-    for name, config in configs.items():
-        if 'after' not in config or 'templates' not in config:
-            raise ValueError(f"layers.{name}: give 'after' and 'templates'.")
-    places = {name: str(config.pop('after')) for name, config in configs.items()}
+    check_arguments('student', dict(of=of, layers=layers), kd_layered)
+    configs: dict[str, dict[str, Any]] = {}
+    places: dict[str, str] = {}
+    for name, config in layers.items():
+        where = f'layers.{name}'
+        after = config.get('after') if isinstance(config, Mapping) else None
+        if not isinstance(after, str):
+            raise ValueError(f"{where}: {config!r} has no 'after' that is a path.")
+        configs[name] = {key: value for key, value in config.items() if key != 'after'}
+        check_arguments(where, configs[name], KDLayer, given=('channels',))
+        places[name] = after
+    with naming(f"student.of '{of}'"):
+        model: nn.Module = ROOT_MODELS.build(dict(settings, type=of))
     channels = _channels(model, places)
     for name, config in configs.items():
         layer = KDLayer(channels[name], **config)

@@ -1,17 +1,19 @@
 """Distillation loops as one writes them by hand: nothing of mmkd is in this file.
 
 tools/benchmark.py lets mmkd do the same and compares losses, time and memory. There is
-one loop a task, each for three methods: 'kd' (1503.02531), 'cwd' (2011.13256) and
-'fitnet' (1412.6550).
+one loop a task, each for four methods: 'kd' (1503.02531), 'cwd' (2011.13256), 'fitnet'
+(1412.6550) and 'cwt' (2303.13212).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 def kd(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
@@ -39,13 +41,22 @@ def cwd(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
     return loss * tau**2 / (student.shape[0] * student.shape[1])
 
 
+def cwt(inside: int, outside: int) -> nn.Module:
+    """What CWT puts behind the student's map."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outside, outside, 1),
+    )
+
+
 class Loop:
     """What the loops share: a frozen teacher, what hooks saw, one step.
 
     Args:
         student: A model of mmpretrain, mmdet or mmseg.
         teacher: Another one.
-        method: 'kd', 'cwd' or 'fitnet'.
+        method: 'kd', 'cwd', 'fitnet' or 'cwt'.
         weight: Of the distillation loss.
         tau: Temperature, where the method has one.
         times: How many times the loss is added.
@@ -69,14 +80,28 @@ class Loop:
         self.projections = nn.ModuleList(self.project() for _ in range(times))
         self.watch(self.taps[method])
         self.optimizer: torch.optim.Optimizer | None = None
+        self.compute: Callable[[dict[str, Any]], tuple[Tensor, Tensor]] = self.losses
+
+    def distribute(self) -> None:
+        """Let all processes of the group train together."""
+        self.compute = DistributedDataParallel(_Whole(self), broadcast_buffers=False)
 
     def parameters(self) -> list[nn.Parameter]:
         """What the optimizer is to train."""
         return [*self.student.parameters(), *self.projections.parameters()]
 
     def project(self) -> nn.Module:
-        """A 1x1 convolution, where the student's channels are not the teacher's."""
-        return nn.Identity()
+        """What stands behind the student's map: where its channels differ, or CWT's."""
+        if self.method == 'kd':
+            return nn.Identity()
+        inside, outside = self.channels()
+        if self.method == 'cwt':
+            return cwt(inside, outside)
+        return nn.Identity() if inside == outside else nn.Conv2d(inside, outside, 1)
+
+    def channels(self) -> tuple[int, int]:
+        """Those of the student's map and of the teacher's."""
+        raise NotImplementedError
 
     def watch(self, name: str) -> None:
         """Keep what a module of the student takes and returns."""
@@ -88,7 +113,7 @@ class Loop:
 
     def step(self, data: dict[str, Any]) -> dict[str, Tensor]:
         """One step of training; returns the whole loss and the unweighted term."""
-        total, term = self.losses(self.student.data_preprocessor(data, True))
+        total, term = self.compute(self.student.data_preprocessor(data, True))
         assert self.optimizer is not None
         total.backward()
         self.optimizer.step()
@@ -116,20 +141,24 @@ class Loop:
         """The loss of a method that compares feature maps."""
         if self.method == 'cwd':
             return cwd(student, teacher, self.tau)
+        if self.method == 'cwt':
+            return F.mse_loss(student, teacher, reduction='sum') / len(student)
         return F.mse_loss(student, teacher)
 
 
 class Classification(Loop):
     """Logits, or the last feature map."""
 
-    taps = {'kd': 'head.fc', 'cwd': 'backbone', 'fitnet': 'backbone'}
+    taps = {
+        'kd': 'head.fc',
+        'cwd': 'backbone',
+        'fitnet': 'backbone',
+        'cwt': 'backbone',
+    }
 
-    def project(self) -> nn.Module:
-        """For feature maps."""
-        inside, outside = self.student.head.in_channels, self.teacher.head.in_channels
-        if self.method == 'kd' or inside == outside:
-            return nn.Identity()
-        return nn.Conv2d(inside, outside, 1)
+    def channels(self) -> tuple[int, int]:
+        """Those that the heads take."""
+        return self.student.head.in_channels, self.teacher.head.in_channels
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Tensor:
@@ -149,12 +178,24 @@ class Classification(Loop):
 class Detection(Loop):
     """Classes of the regions that the student sampled, or every level of the FPN."""
 
-    taps = {'kd': 'roi_head.bbox_head', 'cwd': 'neck', 'fitnet': 'neck'}
+    taps = {
+        'kd': 'roi_head.bbox_head',
+        'cwd': 'neck',
+        'fitnet': 'neck',
+        'cwt': 'neck',
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.method == 'kd':
             self.watch('roi_head.bbox_roi_extractor')
+
+    def project(self) -> nn.Module:
+        """For CWT one for each level that a convolution made; FPN pools the last."""
+        if self.method != 'cwt':
+            return nn.Identity()
+        sides = self.student.neck.out_channels, self.teacher.neck.out_channels
+        return nn.ModuleList(cwt(*sides) for _ in self.student.neck.fpn_convs)
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Any:
@@ -166,6 +207,8 @@ class Detection(Loop):
         _, output = self.seen[self.taps[self.method]]
         if self.method == 'kd':
             return kd(output[0], self.judge(knowledge), self.tau)
+        if self.method == 'cwt':
+            output = [own(level) for own, level in zip(project, output)]
         levels = zip(output, knowledge)
         return sum(self.compare_maps(student, teacher) for student, teacher in levels)
 
@@ -187,21 +230,21 @@ class Segmentation(Loop):
         'kd': 'decode_head.conv_seg',
         'cwd': 'decode_head.conv_seg',
         'fitnet': 'backbone',
+        'cwt': 'backbone',
     }
 
-    def project(self) -> nn.Module:
-        """For feature maps."""
-        inside = self.student.decode_head.in_channels
-        outside = self.teacher.decode_head.in_channels
-        if self.method != 'fitnet' or inside == outside:
-            return nn.Identity()
-        return nn.Conv2d(inside, outside, 1)
+    def channels(self) -> tuple[int, int]:
+        """Those that the heads take, or their classes."""
+        heads = self.student.decode_head, self.teacher.decode_head
+        if self.method == 'cwd':
+            return heads[0].num_classes, heads[1].num_classes
+        return heads[0].in_channels, heads[1].in_channels
 
     @torch.no_grad()
     def ask_teacher(self, inputs: Tensor) -> Tensor:
         """Its logits (N, K, H, W), or its map."""
         features = self.teacher.extract_feat(inputs)
-        if self.method == 'fitnet':
+        if self.method in ('fitnet', 'cwt'):
             return features[-1]
         return self.teacher.decode_head(features)
 
@@ -214,6 +257,19 @@ class Segmentation(Loop):
         if self.method == 'cwd':
             return cwd(output, knowledge, self.tau)
         return self.compare_maps(project(output[-1]), knowledge)
+
+
+class _Whole(nn.Module):
+    """What DDP wraps: all that is trained, in one forward."""
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self.student, self.projections = loop.student, loop.projections
+        self.losses = loop.losses
+
+    def forward(self, data: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The whole loss and the unweighted term."""
+        return self.losses(data)
 
 
 LOOPS = {'cls': Classification, 'two_stage': Detection, 'seg': Segmentation}
