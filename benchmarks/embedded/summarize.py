@@ -124,17 +124,21 @@ def table(task: str, rows: list[dict[str, Any]], teacher: float) -> str:
 
 
 def draw(results: dict[str, list[dict[str, Any]]], teachers: dict[str, float]) -> None:
-    """All runs as dots, a panel for each task."""
+    """All runs as dots, a panel for each task, two of them in a row."""
     import matplotlib
 
     matplotlib.use('svg')
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({'svg.hashsalt': 'mmkd', 'font.size': 9})
+    columns, lines = min(2, len(results)), -(-len(results) // 2)
     figure, axes = plt.subplots(
-        1, len(results), figsize=(3.1 * len(results), 3), constrained_layout=True
+        lines, columns, figsize=(4 * columns, 2.9 * lines), constrained_layout=True
     )
-    for axis, (task, rows) in zip(np.atleast_1d(axes), results.items()):
+    panels = np.atleast_1d(axes).flatten()
+    for axis in panels[len(results) :]:
+        axis.axis('off')
+    for axis, (task, rows) in zip(panels, results.items()):
         title, metric, _ = TASKS[task]
         for place, row in enumerate(reversed(rows)):
             colour = '#777777' if row['method'] == 'student' else '#0072b2'
