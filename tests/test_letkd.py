@@ -140,6 +140,11 @@ def test_pieces_are_made_again_for_gradients(monkeypatch: pytest.MonkeyPatch):
     assert made[2:] == [1] * 32
 
 
+def test_the_papers_settings_are_the_defaults():
+    loss = LetKDPenultimate()
+    assert (loss.tau, loss.codebook) == (1.0, None)
+
+
 def test_one_position():
     one = scores()[:1, :, :1, :1], teacher(SIZE)[:1, :, :1, :1]
     both = [torch.cat([x, x]) for x in one]

@@ -83,6 +83,7 @@ def test_kd_leaves_ignored_pixels_out():
     value = KD(2.0)(s, t, targets)
     left = naive_kd(s[..., :1], t[..., :1], 2.0)
     assert value.item() == pytest.approx(left, rel=1e-12)
+    assert KD(2.0)(s, t, targets=targets) == value
     assert KD(2.0, ignore=False)(s, t, targets) != value
 
 
