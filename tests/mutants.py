@@ -90,9 +90,11 @@ EQUIVALENT = {
     'which random words there are is all the same': (
         'Generator().manual_seed(-1)',
         'Generator().manual_seed(1)',
+        'torch.full((templates, templates), 0.1 * templates)',
     ),
     'words of an error': ("tuple(teacher.shape)}\\nXX'",),
     'both are false': ('_as_list: return [] -> return None',),
+    'torch calls it on the class': ('_KL.backward: …@staticmethod',),
     'it is abstract': ('CodebookLoss.rows: raise NotImplementedError -> pass',),
     'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),
     'a sum of no parameters: 0 is 0.0': ('0.0 for p in self.parameters()))',),

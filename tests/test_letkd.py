@@ -145,6 +145,11 @@ def test_the_papers_settings_are_the_defaults():
     assert (loss.tau, loss.codebook) == (1.0, None)
 
 
+def test_a_codebook_is_missed_before_training_begins():
+    with pytest.raises(ValueError, match='needs a codebook'):
+        LetKDPenultimate().build([torch.zeros(1, 4, 2, 2)], [torch.zeros(1, 3, 2, 2)])
+
+
 def test_one_position():
     one = scores()[:1, :, :1, :1], teacher(SIZE)[:1, :, :1, :1]
     both = [torch.cat([x, x]) for x in one]
