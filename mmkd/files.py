@@ -11,6 +11,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.fileio import LocalBackend, register_backend
 
 
@@ -26,7 +27,9 @@ def whole(file: str | Path) -> Iterator[Path]:
         deleted; a killed process leaves it, and the next one writes over it.
     """
     file = Path(file)
-    part = file.with_name(f'{file.name}.part')
+    # mmengine has some files written by every rank.
+    rank = f'.{get_rank()}' if get_rank() else ''
+    part = file.with_name(f'{file.name}{rank}.part')
     try:
         yield part
         with open(part, 'rb+') as written:

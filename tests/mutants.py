@@ -86,6 +86,7 @@ EQUIVALENT = {
     'it is the default': (
         'float(), values.shape[1:])',
         '-> return F.normalize(x.square().sum(1).flatten(1))',
+        "(height, width), mode='bilinear')",
     ),
     'which random words there are is all the same': (
         'Generator().manual_seed(-1)',

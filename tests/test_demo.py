@@ -183,7 +183,8 @@ def test_an_interrupted_demo_goes_on(data: Path) -> None:
     done = run_demo(*args)
     assert done.returncode == 0, done.stdout
     assert '[1/3] teacher, going on after epoch 1' in done.stdout
-    assert done.stdout.count('epoch  1') == 2  # of the other two
+    # Of the other two; the teacher's may come again, if it was not validated yet.
+    assert done.stdout.partition('[2/3]')[2].count('epoch  1') == 2
     assert 'student alone' in done.stdout and 'student with cwt' in done.stdout
     again = run_demo(*args)
     assert again.stdout.count('(done before)') == 3

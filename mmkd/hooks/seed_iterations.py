@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class SeedIterations(Hook):  # type: ignore[misc]
             return
         self.order = Order(sampler)
         loader.batch_sampler.sampler = self.order
+        vars(loader)['sampler'] = self.order  # a dataloader lets nobody set it
         # torch's dataloader asks for it; set on the instance, the data set stays what
         # it is to everybody else.
         dataset.__getitems__ = SeededItems(dataset, runner.seed or 0)
@@ -84,20 +86,27 @@ class Order:
     def __init__(self, sampler: Any) -> None:
         self.sampler = sampler
         self.lap = 0
+        self.done = 0
 
     def __getattr__(self, name: str) -> Any:
         if name == 'sampler':  # of a copy in the making
             raise AttributeError(name)
-        return getattr(self.sampler, name)
+        found = getattr(self.sampler, name)
+        return partial(self._skip, found) if name == 'skip' else found
+
+    def _skip(self, skip: Callable[[int], None], count: int) -> None:
+        """Go on behind so many: how newer versions of mmengine resume."""
+        skip(count)
+        self.lap, self.done = 0, count  # counted from the very beginning
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Drawn]:
         rank, world = get_dist_info()
-        lap = self.lap
-        self.lap += 1
-        for i, index in enumerate(self.sampler):
+        lap, done = self.lap, self.done
+        self.lap, self.done = lap + 1, 0
+        for i, index in enumerate(self.sampler, done):
             drawn = Drawn(index)
             drawn.place = lap, i * world + rank
             yield drawn
