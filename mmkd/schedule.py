@@ -30,7 +30,7 @@ from typing import Any
 
 from mmengine.logging import MessageHub
 
-from mmkd.arguments import Count, check_arguments
+from mmkd.arguments import Count, check_arguments, naming
 
 _SHAPES: dict[str, Callable[[float], float]] = {
     'linear': lambda p: p,
@@ -107,10 +107,8 @@ def _count(time: int | float, length: int) -> int:
 def make_piece(config: Any, where: str = 'schedule') -> Piece:
     """Build a piece from its config; errors begin with ``where``."""
     check_arguments(where, config, Piece)
-    try:
+    with naming(where):
         return Piece(**config)
-    except ValueError as error:
-        raise ValueError(f'{where}: {error}') from error
 
 
 def current_factor(pieces: tuple[Piece, ...]) -> float:

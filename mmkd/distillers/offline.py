@@ -178,7 +178,7 @@ class Distiller(BaseDistiller):
         name = next(iter(self.options))
         if name in self.recordings:
             raise RuntimeError(f'The {name} is a recording, and no model.')
-        return self.frozen[name].model
+        return self.source(name)
 
     def source(self, name: str) -> nn.Module:
         """One of the teachers."""
