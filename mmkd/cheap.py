@@ -199,6 +199,20 @@ def compile_parts(
             if inside or isinstance(child, (nn.ModuleList, nn.ModuleDict)):
                 visit(child, f'{path}.')
             elif any(True for _ in child.children()):
-                child.forward = torch.compile(child.forward, **settings)  # type: ignore
+                own: Any = _with_own_code(child.forward, path)
+                child.forward = torch.compile(own, **settings)  # type: ignore
 
     visit(model, '')
+
+
+def _with_own_code(forward: Callable[..., Any], path: str) -> Callable[..., Any]:
+    """The same function; ``torch.compile`` knows functions by their code.
+
+    It gives up on code that it compiled eight times, and all Sequentials share theirs.
+    """
+
+    def part(*args: Any, **kwargs: Any) -> Any:
+        return forward(*args, **kwargs)
+
+    part.__code__ = part.__code__.replace(co_name=path.replace('.', '_'))
+    return part

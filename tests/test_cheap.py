@@ -180,6 +180,22 @@ def test_compiled_once(monkeypatch: pytest.MonkeyPatch):
     assert len(graphs) == count
 
 
+def test_each_part_is_compiled():
+    """All of a model's Sequentials, though torch gives up on code after a while."""
+    graphs: list[int] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(1)
+        return graph
+
+    parts = [nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(12)]
+    model = nn.Sequential(*parts)
+    compile_parts(model, set(), dict(backend=backend))
+    with torch.no_grad():
+        model(torch.rand(1, 2))
+    assert len(graphs) == 12
+
+
 def test_every():
     """Every second iteration, twice the weight; in between the teacher rests."""
     hub = MessageHub.get_current_instance()
