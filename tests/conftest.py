@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,3 +26,19 @@ def clean_state() -> Iterator[None]:
     yield
     MessageHub._instance_dict.clear()
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of a few hundred kB, if this machine lets us mount one."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=700k', 'tmpfs', str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        done = None
+    if done is None or done.returncode:
+        pytest.skip('mounting a small disk needs a right that we do not have')
+    yield folder
+    subprocess.run(['umount', '-l', str(folder)], check=False)

@@ -6,7 +6,6 @@ import copy
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,22 +98,6 @@ class Full:
             raise OSError(28, 'No space left on device')
         with file.open('wb') as opened:
             return opened.write(data)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk of a few hundred kB, if this machine lets us mount one."""
-    folder = tmp_path / 'disk'
-    folder.mkdir()
-    mount = ['mount', '-t', 'tmpfs', '-o', 'size=700k', 'tmpfs', str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except FileNotFoundError:
-        done = None
-    if done is None or done.returncode:
-        pytest.skip('mounting a small disk needs a right that we do not have')
-    yield folder
-    subprocess.run(['umount', '-l', str(folder)], check=False)
 
 
 BEST = dict(

@@ -340,6 +340,21 @@ def test_a_killed_recording_goes_on(
     assert 'views: 2, now 3' in capsys.readouterr().err
 
 
+def test_a_full_disk(made: Path, small_disk: Path, capsys: pytest.CaptureFixture):
+    """Room is taken before the teacher runs; when there is some it goes on."""
+    folder, filler = small_disk / 'rec', small_disk / 'filler'
+    command = made / 'kd.py', folder, '--views', VIEWS
+    free = shutil.disk_usage(small_disk).free
+    filler.write_bytes(bytes(free - 4 * 4096))  # enough for the first of its files
+    with pytest.raises(SystemExit):
+        tool(*command)
+    assert f"'{folder}': there is no room for" in capsys.readouterr().err
+    assert not content(folder)
+    filler.unlink()
+    tool(*command)
+    assert content(folder) == content(made / 'rec')
+
+
 @pytest.mark.parametrize(
     ('options', 'words'),
     [
