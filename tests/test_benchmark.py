@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import torch
 import zoo
 from mmengine.config import Config
+
+from mmkd.registry import MODELS
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.insert(0, str(TOOLS))
@@ -148,6 +151,42 @@ def test_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr('yardstick.cheapest.mse_mean', lambda s, t: (s - t).sum())
     with pytest.raises(SystemExit):
         run(tmp_path, '--losses', 'MSE', '--size', 64, '--steps', 1)
+
+
+def test_mmrazor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """Where it is not, the error says how to get it; its loss must be ours."""
+    monkeypatch.setitem(sys.modules, 'mmrazor', None)
+    with pytest.raises(SystemExit):
+        bench('cls', tmp_path, '--mmrazor', *SMALL)
+    assert 'pip install --no-deps --target FOLDER mmrazor' in capsys.readouterr().err
+    monkeypatch.setattr('yardstick.razor.check', lambda *_: None)
+    monkeypatch.setattr('yardstick.razor.write', write_like_mmrazor)
+    (row,) = bench('cls', tmp_path, '--mmrazor', *SMALL, name='razor')
+    assert [*row['ratios']] == ['mmkd/hand', 'mmrazor/hand'] and len(row['memory']) == 3
+    assert tables.razor([row]) in page.page({'razor': [row]})
+    wrong = partial(write_like_mmrazor, times=2)
+    monkeypatch.setattr('yardstick.razor.write', wrong)
+    with pytest.raises(SystemExit):
+        bench('cls', tmp_path, '--mmrazor', *SMALL)
+    assert 'In mmrazor the loss is' in capsys.readouterr().err
+
+
+def write_like_mmrazor(
+    kind: str, method: str, models: tuple[Any, Any], term: Any, times: int = 1
+) -> Any:
+    assert (kind, method) == ('cls', 'kd')
+    loss = dict(type='mmkd.KD', tau=term.loss.tau)
+    weight = times * term.weight
+    return MODELS.build(
+        dict(
+            type='mmkd.Distiller',
+            student=models[0],
+            teacher=models[1],
+            terms=dict(loss_kd=dict(student='head.fc', loss=loss, weight=weight)),
+        )
+    ).train()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ One of these measures something else instead:
     --grow      the step against batch, size, terms and classes
     --ranks 2   the step of several processes that train together
     --teacher   the teacher with each of the teacher_options
+    --mmrazor   the step of mmrazor, where that is installed
     --startup   until mmkd is imported, and until each tool has shown its help
 
 The results are added to those that lie in the folder already; see docs/performance.md.
@@ -75,6 +76,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='fold_bn, channels_last, bfloat16, compile, '
         'fold_bn+channels_last, fold_bn+channels_last+bfloat16, all (default: all '
         'of these)',
+    )
+    what.add_argument(
+        '--mmrazor', action='store_true', help='kd of classifiers, cwd of the others'
     )
     what.add_argument('--startup', action='store_true', help='needs nothing else')
     parser.add_argument(
@@ -186,7 +190,7 @@ def on_pairs(
     args: argparse.Namespace, device: torch.device, length: Length
 ) -> Iterator[Job]:
     """As :func:`jobs`, for what is measured on pairs of models."""
-    from yardstick import growth, pairs, ranks, steps, teachers
+    from yardstick import growth, pairs, ranks, razor, steps, teachers
 
     few = args.grow is not None or args.ranks is not None
     names = list(pairs.PAIRS)[: 1 if few else None]
@@ -204,7 +208,11 @@ def on_pairs(
         elif args.ranks is not None:
             given = (name, methods, setting, args.ranks, args.out)
             yield 'ranks', partial(ranks.measure, *given)
-        for method in methods if args.teacher is None and args.ranks is None else ():
+        elif args.mmrazor:
+            method = next(m for kind, m in razor.TAPS if kind == pair.kind)
+            yield 'razor', partial(razor.measure, pair, method, setting)
+        other = args.teacher is not None or args.ranks is not None or args.mmrazor
+        for method in () if other else methods:
             if args.grow is not None:
                 yield 'growth', partial(growth.measure, name, method, setting, axes)
             else:

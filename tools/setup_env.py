@@ -264,6 +264,8 @@ def compile_mmcv(python: Path, pin: str, folder: Path, jobs: int, device: str) -
     env.setdefault('CFLAGS', '-O1 -g0')
     if device == 'cpu':
         env['CUDA_VISIBLE_DEVICES'] = ''
+    if compiler := newer_compiler(python, part):
+        env['CXX'] = compiler
     name = pin.split('==')[0]
     options = ['--no-deps', '--no-build-isolation', '--no-cache-dir', '-v']
     options += ['--no-binary', name, '--wheel-dir', str(part)]
@@ -277,8 +279,23 @@ def compile_mmcv(python: Path, pin: str, folder: Path, jobs: int, device: str) -
             'A C++ compiler (g++) and the Python headers are needed.'
         )
     log.unlink()
+    (part / 'c++').unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)  # atomic: a half-built wheel is never found
+
+
+def newer_compiler(python: Path, folder: Path) -> str | None:
+    """One for the C++ that torch's headers ask for, where mmcv asks for C++17."""
+    headers = read(python, '-c', 'import torch; print(torch.__path__[0])')
+    words = (Path(headers) / 'include/ATen/ATen.h').read_text()
+    asked = re.search(r'C\+\+(\d+) or later', words)
+    if asked is None or int(asked[1]) <= 17:
+        return None
+    script = folder / 'c++'
+    usual = os.environ.get('CXX', 'c++')
+    script.write_text(f'#!/bin/sh\nexec {usual} "$@" -std=c++{asked[1]}\n')
+    script.chmod(0o755)
+    return str(script)
 
 
 def make_venv(venv: Path) -> None:

@@ -131,23 +131,14 @@ def build(
         device: Where the models are to be.
         several: Whether they are trained by all processes of a group, with DDP.
     """
-    from mmengine.optim import OptimWrapper
-
     from mmkd.build import build_model
-
-    class Optimizer(OptimWrapper):  # type: ignore[misc]
-        """Keeps the whole loss: a classifier's log calls its own part 'loss'."""
-
-        def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-            self.total = loss.detach()
-            super().backward(loss, **kwargs)
 
     with quiet():
         distiller, term = build_distiller(pair, method, times, device)
         alone = build_model(pair.student, 'student').to(device).train()
     alone.load_state_dict(distiller.student.state_dict(), strict=False)
-    theirs = Optimizer(sgd(alone.parameters()))
-    ours = Optimizer(sgd(p for p in distiller.parameters() if p.requires_grad))
+    theirs = keep_total(sgd(alone.parameters()))
+    ours = keep_total(sgd(p for p in distiller.parameters() if p.requires_grad))
     runs, teaches = (distribute(m) if several else m for m in (alone, distiller))
 
     def plain_step(data: dict[str, Any]) -> Log:
@@ -171,6 +162,18 @@ def build(
 def sgd(parameters: Any) -> torch.optim.Optimizer:
     """The same for all."""
     return torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=1e-4)
+
+
+def keep_total(optimizer: torch.optim.Optimizer) -> Any:
+    """A wrapper that keeps the loss: a classifier's log calls its own part 'loss'."""
+    from mmengine.optim import OptimWrapper
+
+    class Optimizer(OptimWrapper):  # type: ignore[misc]
+        def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+            self.total = loss.detach()
+            super().backward(loss, **kwargs)
+
+    return Optimizer(optimizer)
 
 
 def distribute(model: nn.Module) -> nn.Module:

@@ -134,6 +134,22 @@ def teachers(rows: list[Row]) -> str:
     return _table([*head, *(name.replace('+', ', ') for name in names)], 3, lines)
 
 
+def razor(rows: list[Row]) -> str:
+    """Steps of mmkd and mmrazor as multiples of one by hand."""
+    lines = [
+        [
+            *(row['pair'], row['method'], f'{row["batch"]} of {row["size"]}²'),
+            milliseconds(row['ms']['hand']),
+            *(spread(row['ratios'][f'{way}/hand']) for way in ('mmkd', 'mmrazor')),
+            *(mebibytes(row['memory'][way]) for way in ('hand', 'mmkd', 'mmrazor')),
+        ]
+        for row in rows
+    ]
+    head = ['teacher_student', 'term', 'images', 'by hand, ms', 'mmkd / by hand']
+    head += ['mmrazor / by hand', 'MiB by hand', 'mmkd', 'mmrazor']
+    return _table(head, 3, lines)
+
+
 def startup(rows: list[Row]) -> str:
     """Seconds of the processor until something is imported or has shown its help."""
     lines = [
@@ -149,5 +165,6 @@ TABLES = {
     'ranks': ranks,
     'losses': losses,
     'teachers': teachers,
+    'razor': razor,
     'startup': startup,
 }
