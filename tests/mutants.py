@@ -96,7 +96,11 @@ EQUIVALENT = {
     'words of an error': ("tuple(teacher.shape)}\\nXX'",),
     'both are false': ('_as_list: return [] -> return None',),
     'torch calls it on the class': ('_KL.backward: …@staticmethod',),
-    'it is abstract': ('CodebookLoss.rows: raise NotImplementedError -> pass',),
+    'it is abstract': (
+        'CodebookLoss.rows: raise NotImplementedError -> pass',
+        'CodebookLoss.channels: @property',
+        'CodebookLoss.templates: @property',
+    ),
     'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),
     'a sum of no parameters: 0 is 0.0': ('0.0 for p in self.parameters()))',),
 }

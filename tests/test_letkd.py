@@ -150,6 +150,20 @@ def test_a_codebook_is_missed_before_training_begins():
         LetKDPenultimate().build([torch.zeros(1, 4, 2, 2)], [torch.zeros(1, 3, 2, 2)])
 
 
+def test_what_the_file_says_counts(tmp_path: Path):
+    """Not the number of sub-classes in the config, nor another layer's name."""
+    made = intermediate()
+    meta = dict(subclasses=3, paths=dict(intermediate=['neck'], penultimate=['head']))
+    tensors = {name: getattr(made, name) for name in made.names}
+    torch.save(dict(meta=meta, intermediate=tensors), tmp_path / 'book.pth')
+    loss = LetKDIntermediate(str(tmp_path / 'book.pth'), subclasses=2)
+    assert loss(scores(), teacher(SIZE), LABELS) == made(
+        scores(), teacher(SIZE), LABELS
+    )
+    with pytest.raises(ValueError, match=r"is of \['neck'\], the term of \['head'\]"):
+        loss.check_teacher(torch.nn.Identity(), ['head'])
+
+
 def test_one_position():
     one = scores()[:1, :, :1, :1], teacher(SIZE)[:1, :, :1, :1]
     both = [torch.cat([x, x]) for x in one]

@@ -39,7 +39,7 @@ class CodebookLoss(nn.Module):
     """
 
     same_shape = False
-    part = ''
+    part: str
 
     def __init__(self, codebook: str | None = None, other_data: bool = False) -> None:
         super().__init__()
