@@ -16,6 +16,7 @@ from mmkd.cheap import TeacherOptions, compile_parts
 from mmkd.recorder import Enough, Recorder
 from mmkd.registry import MODELS
 
+OLD = torch.__version__.startswith('2.1.')
 EAGER = dict(backend='eager')  # the same graphs, without a compiler
 
 
@@ -61,6 +62,8 @@ def norms(model: nn.Module) -> int:
     ids=['fold', 'channels_last', 'compile', 'bf16', 'all'],
 )
 def test_the_losses_stay(kind: str, options: dict, tolerance: float):
+    if (kind, 'compile' in options) == ('mask_rcnn', True) and OLD:
+        pytest.skip("torch 2.1 cannot compile mmdet's mask head")
     model = trained(kind)
     _, exact = losses(kind, model)
     if 'rcnn' in kind and options.keys() & {'channels_last', 'dtype'}:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import zoo
 
 
+def in_fp32(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        half = torch.bfloat16
+        is_half = [isinstance(a, torch.Tensor) and a.dtype == half for a in args]
+        cast = [a.float() if is_it else a for a, is_it in zip(args, is_half)]
+        result = function(*cast, **kwargs)
+        whole = isinstance(result, torch.Tensor) and any(is_half)
+        return result.to(half) if whole else result
+
+    return run
+
+
 @pytest.mark.parametrize('kind', zoo.KINDS)
 def test_autocast(kind: str, monkeypatch: pytest.MonkeyPatch):
     """A step in bf16: finite, gradients everywhere, terms near their fp32 values."""
-    # On a CPU mmcv's own RoIAlign and NMS know no bf16, in plain mmdet neither.
+    # On a CPU mmcv's RoIAlign and NMS know no bf16, in plain mmdet neither.
     import mmdet.models.dense_heads.rpn_head as rpn
+    from mmcv.ops import RoIAlign
 
-    nms = rpn.batched_nms
-    in_fp32 = lambda b, s, *rest: nms(b.float(), s.float(), *rest)  # noqa: E731
-    monkeypatch.setattr(rpn, 'batched_nms', in_fp32)
-    models = [zoo.student(kind), zoo.student(kind, width=8)]
-    for model in models:
-        for key in ('bbox_roi_extractor', 'mask_roi_extractor'):
-            extractor = model.get('roi_head', {}).get(key, {'roi_layer': {}})
-            extractor['roi_layer']['use_torchvision'] = True
-    distiller = zoo.distiller(kind, student=models[0], teacher=models[1]).train()
+    for owner, name in ((rpn, 'batched_nms'), (RoIAlign, 'forward')):
+        monkeypatch.setattr(owner, name, in_fp32(getattr(owner, name)))
+    distiller = zoo.distiller(kind).train()
     data = distiller.data_preprocessor(zoo.batch(kind))
     seen = []
     distiller.teacher.backbone.register_forward_hook(lambda *o: seen.append(o[-1]))
@@ -61,6 +71,8 @@ def test_accumulated_gradients_are_averages():
 @pytest.mark.parametrize('kind', ['cls', 'pspnet'])
 def test_compile(kind: str):
     """mmengine's ``compile`` compiles train_step: the losses stay, with real graphs."""
+    if torch.__version__.startswith('2.1.'):
+        pytest.skip("torch 2.1 compiles neither mmpretrain's preprocessor nor _KL")
     torch._dynamo.reset()
     eager, compiled = zoo.distiller(kind), zoo.distiller(kind)
     compiled.load_state_dict(eager.state_dict())

@@ -454,7 +454,7 @@ def test_labels_do_not_touch():
     placed = spread_labels([5.0, 5.1, 1.0, 5.05], 1.0)
     assert placed[2] == 1
     ordered = sorted(placed)
-    assert all(b - a > 0.999 for a, b in itertools.pairwise(ordered))
+    assert all(b - a > 0.999 for a, b in zip(ordered, ordered[1:]))
     assert placed[0] < placed[3] < placed[1]
 
 
