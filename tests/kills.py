@@ -32,6 +32,7 @@ from typing import Any
 
 import mmpretrain  # noqa: F401  (before the fork)
 import numpy as np
+import runs
 import test_ddp
 import test_matrix
 import test_recording
@@ -167,7 +168,7 @@ class Life:
         self.out = out
         self.log = out.with_name(f'{out.name}.log')
         phase.clear()
-        port = test_ddp.free_port()
+        port = runs.free_port()
         self.ids = [self._fork(case, rank, port, phase) for rank in range(case.ranks)]
         self.codes: dict[int, int] = {}
         self.start = time.monotonic()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.multiprocessing as mp
 import zoo
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -114,12 +119,38 @@ def logged(work_dir: Path) -> dict[int, dict[str, float]]:
     return found
 
 
-def join(rank: int, port: int) -> None:
+def free_port() -> str:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+def on_two_ranks(work: Callable[..., None], folder: Path, *args: Any) -> None:
+    """Call ``work(rank, folder, *args)`` in two processes that are a group."""
+    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
+    mp.spawn(_one_of_two, (work, free_port(), folder, args), nprocs=2)
+
+
+def _one_of_two(
+    rank: int, work: Callable[..., None], port: str, folder: Path, args: tuple[Any, ...]
+) -> None:
+    import mmkd  # noqa: F401
+
+    join(rank, port)
+    work(rank, folder, *args)
+    # They leave together, and without taking gloo down: that hangs now and then.
+    (folder / f'rank_{rank}.done').touch()
+    while not (folder / f'rank_{1 - rank}.done').is_file():
+        time.sleep(0.05)
+    os._exit(0)
+
+
+def join(rank: int, port: str) -> None:
     """Be one of two processes, as torchrun would have it."""
     torch.set_num_threads(1)
     os.environ.update(
         MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
+        MASTER_PORT=port,
         RANK=str(rank),
         LOCAL_RANK=str(rank),
         WORLD_SIZE='2',

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +9,6 @@ import pytest
 import runs
 import test_matrix
 import torch
-import torch.multiprocessing as mp
 import zoo
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
@@ -30,13 +25,8 @@ SCHEDULE = [
 ]
 
 
-def train(rank: int, world: int, port: int, kind: str, folder: str) -> None:
+def train(rank: int, folder: Path, kind: str) -> None:
     """Four steps on one rank; saves what it ends with."""
-    import mmkd  # noqa: F401
-
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=world)
     torch.manual_seed(0)
     terms = {k: dict(t, schedule=SCHEDULE) for k, t in zoo.TERMS[kind].items()}
     distiller = zoo.distiller(kind, terms=terms).train()
@@ -51,21 +41,13 @@ def train(rank: int, world: int, port: int, kind: str, folder: str) -> None:
         logs.append({key: float(value) for key, value in log.items()})
     teacher = [p.detach().clone() for p in distiller.teacher.parameters()]
     result = dict(state=distiller.state_dict(), logs=logs, teacher=teacher)
-    torch.save(result, Path(folder) / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return int(s.getsockname()[1])
+    torch.save(result, folder / f'{rank}.pth')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['cls', 'faster_rcnn', 'pspnet'])
 def test_two_ranks(kind: str, tmp_path: Path):
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
-    mp.spawn(train, (2, free_port(), kind, str(tmp_path)), nprocs=2)
+    runs.on_two_ranks(train, tmp_path, kind)
     one, two = (
         torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2)
     )
@@ -115,21 +97,14 @@ def run(method: str, folder: Path, epochs: int, resume: bool = False) -> Any:
     return runner
 
 
-def go_on(rank: int, port: int, method: str, folder: str) -> None:
+def go_on(rank: int, folder: Path, method: str) -> None:
     """On one rank of two: a run in one go, and one that is stopped and resumed."""
-    import mmkd  # noqa: F401
-
-    runs.join(rank, port)
-    parts = Path(folder) / 'parts'
-    whole = run(method, Path(folder) / 'whole', 2)
+    parts = folder / 'parts'
+    whole = run(method, folder / 'whole', 2)
     run(method, parts, 1)
     again = run(method, parts, 2, resume=True)
     states = [runner.model.module.state_dict() for runner in (whole, again)]
-    torch.save(states, Path(folder) / f'{rank}.pth')
-    # Leave together, and without taking gloo down: that hangs now and then.
-    while not all((Path(folder) / f'{i}.pth').is_file() for i in range(2)):
-        time.sleep(0.05)
-    os._exit(0)
+    torch.save(states, folder / f'{rank}.pth')
 
 
 def make_codebook(folder: Path) -> None:
@@ -163,9 +138,8 @@ KEPT = {
 @pytest.mark.parametrize('method', KEPT)
 def test_methods_on_two_ranks(method: str, tmp_path: Path):
     """Both ranks have the same weights; a resumed run ends as one in one go."""
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
     make_codebook(tmp_path)
-    mp.spawn(go_on, (free_port(), method, str(tmp_path)), nprocs=2)
+    runs.on_two_ranks(go_on, tmp_path, method)
     ranks = [torch.load(tmp_path / f'{i}.pth', weights_only=True) for i in range(2)]
     for whole, again in ranks:
         assert whole.keys() == again.keys()

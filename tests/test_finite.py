@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import runs
 import torch
-import torch.multiprocessing as mp
 import zoo
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from test_ddp import free_port
 from torch import Tensor, nn
 
 from mmkd.build import build_model
@@ -258,11 +254,8 @@ def test_broken_weights_are_not_saved(tmp_path: Path):
     }
 
 
-def two_ranks(rank: int, port: int, folder: str, choice: str, unused: bool) -> None:
+def two_ranks(rank: int, folder: Path, choice: str, unused: bool) -> None:
     """The second of three batches is bad on rank 1 alone."""
-    import mmkd  # noqa: F401
-
-    runs.join(rank, port)
     torch.manual_seed(0)
     distiller = zoo.distiller('cls', nonfinite=choice).train()
     model = MMDistributedDataParallel(distiller, find_unused_parameters=unused)
@@ -279,9 +272,7 @@ def two_ranks(rank: int, port: int, folder: str, choice: str, unused: bool) -> N
             break
         distiller.data_preprocessor.forward = clean
     weights = {key: value.clone() for key, value in distiller.named_parameters()}
-    torch.save(dict(text=text, weights=weights), Path(folder) / f'{rank}.pth')
-    torch.distributed.barrier()
-    os._exit(0)
+    torch.save(dict(text=text, weights=weights), folder / f'{rank}.pth')
 
 
 @pytest.mark.slow
@@ -289,8 +280,7 @@ def two_ranks(rank: int, port: int, folder: str, choice: str, unused: bool) -> N
     ('choice', 'unused'), [('stop', False), ('skip', False), ('skip', True)]
 )
 def test_all_ranks_decide_alike(choice: str, unused: bool, tmp_path: Path):
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
-    mp.spawn(two_ranks, (free_port(), str(tmp_path), choice, unused), nprocs=2)
+    runs.on_two_ranks(two_ranks, tmp_path, choice, unused)
     one, two = (torch.load(tmp_path / f'{i}.pth', weights_only=True) for i in range(2))
     assert one['text'] == two['text']
     words = ('On rank 1:' in one['text'], 'images are not finite' in one['text'])

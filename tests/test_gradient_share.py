@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +12,10 @@ from typing import Any
 import pytest
 import runs
 import torch
-import torch.multiprocessing as mp
 import zoo
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from test_ddp import free_port
 
 from mmkd.hooks import GradientShare
 from mmkd.hooks.gradient_share import gradient_norm
@@ -217,13 +213,8 @@ def test_norm_of_what_has_no_gradient():
     assert gradient_norm((weight * torch.tensor([3.0, 4.0])).sum(), [weight]) == 5
 
 
-def two_ranks(rank: int, world: int, port: int, folder: str) -> None:
+def two_ranks(rank: int, folder: Path) -> None:
     """Two steps with and without the hook, under DDP with a static graph."""
-    import mmkd  # noqa: F401
-
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=world)
     result: dict[str, Any] = {}
     for name in ('without', 'with'):
         torch.manual_seed(0)
@@ -243,14 +234,12 @@ def two_ranks(rank: int, world: int, port: int, folder: str) -> None:
             hook.after_train_iter(runner, step)
         result[name] = model.module.state_dict()
         result['keys'] = sorted(hub.log_scalars)
-    torch.save(result, Path(folder) / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
+    torch.save(result, folder / f'{rank}.pth')
 
 
 @pytest.mark.slow
 def test_under_ddp(tmp_path: Path):
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
-    mp.spawn(two_ranks, (2, free_port(), str(tmp_path)), nprocs=2)
+    runs.on_two_ranks(two_ranks, tmp_path)
     for rank in range(2):
         found = torch.load(tmp_path / f'{rank}.pth', weights_only=True)
         assert 'train/grad_share/task' in found['keys']

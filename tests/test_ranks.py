@@ -7,8 +7,6 @@ is left is the order of sums.
 from __future__ import annotations
 
 import copy
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,11 @@ import runs
 import test_losses
 import test_matrix
 import torch
-import torch.multiprocessing as mp
 import zoo
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from test_ddp import free_port
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -111,11 +107,8 @@ def first_log(method: str, rank: int = 0, world: int = 1) -> dict[str, float]:
     return {key: float(losses[key]) for key in losses if key.startswith('raw_')}
 
 
-def work(rank: int, port: int, folder: str) -> None:
+def work(rank: int, folder: Path) -> None:
     """On one of two ranks: every method on every kind."""
-    import mmkd  # noqa: F401
-
-    runs.join(rank, port)
     MessageHub.get_instance('ranks')
     found: dict[Any, Any] = {
         (method, kind): steps(method, kind, rank, 2)
@@ -123,16 +116,13 @@ def work(rank: int, port: int, folder: str) -> None:
         for kind in TASKS
     }
     found.update({method: first_log(method, rank, 2) for method in DETECTION})
-    torch.save(found, Path(folder) / f'{rank}.pth')
-    torch.distributed.barrier()
-    os._exit(0)
+    torch.save(found, folder / f'{rank}.pth')
 
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
     folder = tmp_path_factory.mktemp('ranks')
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
-    mp.spawn(work, (free_port(), str(folder)), nprocs=2)
+    runs.on_two_ranks(work, folder)
     return [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
 
 

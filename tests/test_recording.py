@@ -9,8 +9,6 @@ import random
 import runpy
 import shutil
 import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,10 @@ import numpy as np
 import pytest
 import runs
 import torch
-import torch.multiprocessing as mp
 import zoo
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner, save_checkpoint
-from test_ddp import free_port
 
 from mmkd.build import build_model, read_config
 from mmkd.datasets.views import CHECKED
@@ -263,30 +259,23 @@ def test_copies_share_the_files(made: Path):
         _ = distiller.teacher
 
 
-def rank_run(rank: int, port: int, folder: str) -> None:
+def rank_run(rank: int, folder: Path) -> None:
     """One rank: with the teacher, and from the recording."""
-    import mmkd  # noqa: F401
-
-    runs.join(rank, port)
     wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
     for name in ('online', 'recorded'):
-        config = recorded(Path(folder))
+        config = recorded(folder)
         config.update(launcher='pytorch', model_wrapper_cfg=wrapper)
         config.train_dataloader.batch_size = BATCH // 2
         if name == 'online':
             del config.model['teacher_options']
-        model = train(config, Path(folder) / name).model.module
-        torch.save(model.state_dict(), Path(folder) / f'{name}_{rank}.pth')
-    while not (Path(folder) / f'recorded_{1 - rank}.pth').is_file():
-        time.sleep(0.05)
-    os._exit(0)  # gloo hangs now and then when it is taken down
+        model = train(config, folder / name).model.module
+        torch.save(model.state_dict(), folder / f'{name}_{rank}.pth')
 
 
 @pytest.mark.slow
 def test_two_ranks(tmp_path: Path):
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
     tool(write(tmp_path), tmp_path / 'rec', '--views', 2, '--batch-size', BATCH // 2)
-    mp.spawn(rank_run, (free_port(), str(tmp_path)), nprocs=2)
+    runs.on_two_ranks(rank_run, tmp_path)
     assert runs.logged(tmp_path / 'online') == runs.logged(tmp_path / 'recorded')
     for rank in range(2):
         one, two = (

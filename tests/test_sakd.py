@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +12,9 @@ import pytest
 import runs
 import test_parity
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 import zoo
 from mmengine.logging import MessageHub
-from test_ddp import free_port
 from torch import Tensor
 
 from mmkd.connectors import Uniformize
@@ -482,16 +477,9 @@ def test_warning_is_logged(tmp_path: Path):
     assert any('loss_branch: The branch is weak' in line for line in lines)
 
 
-def prepare(rank: int, world: int, port: int, folder: str) -> None:
+def prepare(rank: int, folder: Path) -> None:
     """Train the branch on one rank of two; saves its weights."""
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=world)
-    save_branch(Path(folder) / f'{rank}', 2)
-    # Leave together, and without taking gloo down: that hangs now and then.
-    while not all((Path(folder) / f'{i}' / 'branch.pth').is_file() for i in range(2)):
-        time.sleep(0.05)
-    os._exit(0)
+    save_branch(folder / f'{rank}', 2)
 
 
 def save_branch(folder: Path, batch_size: int) -> None:
@@ -506,8 +494,7 @@ def save_branch(folder: Path, batch_size: int) -> None:
 @pytest.mark.slow
 def test_two_ranks_train_as_one(tmp_path: Path):
     """Equal weights; the same as of one process with batches twice as large."""
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)
-    mp.spawn(prepare, (2, free_port(), str(tmp_path)), nprocs=2)
+    runs.on_two_ranks(prepare, tmp_path)
     save_branch(tmp_path / 'one', 4)
     zero, one, alone = (
         torch.load(tmp_path / n / 'branch.pth') for n in ('0', '1', 'one')

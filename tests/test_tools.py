@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import runs
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -64,12 +64,6 @@ def run(*command: Any, folder: Path, code: int = 0, **env: str) -> str:
 def call(tool: str, *argv: Any) -> None:
     """Run a tool in this process."""
     runpy.run_path(str(TOOLS / f'{tool}.py'))['main']([str(part) for part in argv])
-
-
-def free_port() -> str:
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return str(sock.getsockname()[1])
 
 
 def state_of(file: Path) -> dict[str, torch.Tensor]:
@@ -329,7 +323,7 @@ def test_export_refuses_what_is_no_distiller(
 @pytest.mark.slow
 @pytest.mark.skipif(get_device() != 'cpu', reason='NCCL wants a GPU per process')
 def test_two_processes_train_as_one(project: Path, tmp_path: Path) -> None:
-    env = dict(PORT=free_port(), PYTHON=PYTHON, PYTHONPATH=str(project))
+    env = dict(PORT=runs.free_port(), PYTHON=PYTHON, PYTHONPATH=str(project))
     command = ['bash', TOOLS / 'dist_train.sh', project / 'ranks.py', '2']
     output = run(*command, '--work-dir', tmp_path / 'a b', folder=project, **env)
     assert 'Epoch(val) [2]' in output
@@ -344,7 +338,7 @@ def test_two_processes_train_as_one(project: Path, tmp_path: Path) -> None:
 def test_two_processes_test_as_one(
     trained: Path, project: Path, scores: torch.Tensor
 ) -> None:
-    env = dict(PORT=free_port(), PYTHON=PYTHON)
+    env = dict(PORT=runs.free_port(), PYTHON=PYTHON)
     checkpoint = trained / 'student_last.pth'
     command = ['bash', TOOLS / 'dist_test.sh', project / 'kd.py', checkpoint, '2']
     run(*command, '--out', 'both.pkl', folder=project, **env)
@@ -354,7 +348,9 @@ def test_two_processes_test_as_one(
 @pytest.mark.slow
 @pytest.mark.skipif(get_device() != 'cpu', reason='NCCL wants a GPU per process')
 def test_two_nodes_train_together(project: Path, tmp_path: Path) -> None:
-    env = dict(os.environ, PORT=free_port(), PYTHON=PYTHON, PYTHONPATH=str(project))
+    env = dict(
+        os.environ, PORT=runs.free_port(), PYTHON=PYTHON, PYTHONPATH=str(project)
+    )
     options = ['--work-dir', str(tmp_path), '--cfg-options', 'train_cfg.max_epochs=1']
     command = ['bash', str(TOOLS / 'dist_train.sh'), str(project / 'ranks.py'), '1']
     nodes = [
