@@ -49,8 +49,9 @@ def save(content: Any, file: str | Path) -> None:
     """``torch.save``, whole or not at all."""
     memory = io.BytesIO()
     torch.save(content, memory)  # to a file, it would not say why it fails
+    # Not getbuffer(): Python 3.12.1 crashes when an error leaves one behind.
     with whole(file) as part:
-        part.write_bytes(memory.getbuffer())
+        part.write_bytes(memory.getvalue())
 
 
 def is_whole(file: str | Path) -> bool:
