@@ -95,12 +95,15 @@ EQUIVALENT = {
     ),
     'words of an error': ("tuple(teacher.shape)}\\nXX'",),
     'both are false': ('_as_list: return [] -> return None',),
-    'torch calls it on the class': ('_KL.backward: …@staticmethod',),
+    'torch calls it on the class': ('_KL.backward: …@static', '_KL.forward: …@static'),
     'it is abstract': (
-        'CodebookLoss.rows: raise NotImplementedError -> pass',
+        'raise NotImplementedError -> pass',
         'CodebookLoss.channels: @property',
         'CodebookLoss.templates: @property',
     ),
+    'there is one channel': ('-> valid = small[:, -1]',),
+    'names and docstrings': ('exact.wrapped: …@functools.wraps',),
+    'subclasses always say': ('CodebookLoss.__init__: def __init__',),
     'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),
     'a sum of no parameters: 0 is 0.0': ('0.0 for p in self.parameters()))',),
 }

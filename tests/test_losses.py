@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.losses import CWD, KD, MSE, AttentionTransfer
+from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 
@@ -42,6 +43,11 @@ LOSSES = [
 ]
 
 
+@pytest.mark.parametrize('loss', LOSSES, ids=repr)
+def test_configs_find_it(loss: torch.nn.Module):
+    assert MODELS.get(f'mmkd.{type(loss).__name__}') is type(loss)
+
+
 @pytest.mark.parametrize(('loss', 'shape', 'value'), GOLDEN)
 def test_authors_value(loss: torch.nn.Module, shape: tuple[int, ...], value: float):
     result = loss(wave(*shape), wave(*shape, phase=1))
@@ -68,11 +74,11 @@ def test_kd_naive(shape: tuple[int, ...], tau: float):
 def test_kd_sigmoid_naive():
     s, t = wave(2, 3, 2, 2), wave(2, 3, 2, 2, phase=2)
     total = 0.0
-    for a, b in zip((s / 2).flatten(), (t / 2).flatten()):
+    for a, b in zip((s / 3).flatten(), (t / 3).flatten()):
         p, q = torch.sigmoid(b).item(), torch.sigmoid(a).item()
         total += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-    value = KD(2.0, activation='sigmoid')(s, t)
-    assert value.item() == pytest.approx(4 * total / (2 * 2 * 2), rel=1e-12)
+    value = KD(3.0, activation='sigmoid')(s, t)
+    assert value.item() == pytest.approx(9 * total / (2 * 2 * 2), rel=1e-12)
 
 
 def test_kd_leaves_ignored_pixels_out():
