@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yardstick import charts, tables
 from yardstick.clock import Row
-from yardstick.pairs import PAIRS
+from yardstick.pairs import ALONE, BY_HAND, PAIRS
 
 Results = dict[str, list[Row]]
 NOISE = 0.02  # two ratios that are less apart than this are called the same
@@ -20,7 +20,21 @@ WORDS = {'mmkd/hand': 'mmkd / by hand', 'mmkd/plain': 'mmkd / alone'}
 def read(folder: Path) -> Results:
     """The rows of every table that is there."""
     files = {name: folder / f'{name}.json' for name in tables.TABLES}
-    return {n: json.loads(f.read_text()) for n, f in files.items() if f.is_file()}
+    found = {n: json.loads(f.read_text()) for n, f in files.items() if f.is_file()}
+    for rows in found.values():
+        rows.sort(key=_place)
+    return found
+
+
+def _place(row: Row) -> tuple[int, int, int]:
+    """Rows of one pair stand together; within it, in the order of the methods."""
+    methods = [*BY_HAND, *ALONE]
+    pair, method = row.get('pair'), row.get('method')
+    return (
+        [*PAIRS].index(pair) if pair in PAIRS else len(PAIRS),
+        row.get('terms', 1),
+        methods.index(method) if method in methods else 0,
+    )
 
 
 def write(folder: Path, root: Path | None) -> str:
@@ -88,7 +102,10 @@ def _facts(rows: Sequence[Row]) -> str:
     row = rows[-1]
     threads = f'{row["threads"]} thread{"s" * (row["threads"] > 1)}, '
     on_gpu = row['clock'] == 'CUDA events'
-    steps_ = ' or '.join(map(str, sorted({row['steps'] for row in rows})))
+    counts = sorted({row['steps'] for row in rows})
+    steps_ = ' or '.join(map(str, counts))
+    if len(counts) > 2:
+        steps_ = f'{counts[0]} to {counts[-1]}'
     text = (
         f'{row["device"]}, {row["cores"]} cores, {"" if on_gpu else threads}torch '
         f'{row["torch"]}, Python {row["python"]}; {row["clock"]}; {steps_} steps after '
