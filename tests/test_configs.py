@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -46,6 +47,12 @@ CLIPPED = dict(clip_grad=dict(max_norm=35, norm_type=2))
 FRSKD_CIFAR = dict(weight_decay=1e-4), dict(milestones=[100, 150], gamma=0.1)
 # Terms that a fragment offers but leaves off.
 OFF = {'loss_logits'}
+
+
+@cache
+def read(file: Path) -> Config:
+    """A config, which most tests look at; not to be changed."""
+    return Config.fromfile(file)
 
 
 def bases(file: Path) -> list[str]:
@@ -94,7 +101,7 @@ def fragment_of(file: Path) -> Path:
 
 def has_teacher(file: Path) -> bool:
     """Whether there is a trained teacher, with a checkpoint."""
-    return Config.fromfile(file).model.type == 'mmkd.Distiller'
+    return read(file).model.type == 'mmkd.Distiller'
 
 
 def dead_keys(file: Path) -> set[str]:
@@ -155,15 +162,15 @@ def test_name_says_what_it_is(file: Path) -> None:
     assert words('_'.join(student)) <= words(bases(file)[0])
     if has_teacher(file):
         (teacher,) = before
-        assert words(teacher) <= words(Config.fromfile(file).model.teacher)
+        assert words(teacher) <= words(read(file).model.teacher)
     else:
         assert len(before) <= 1  # a variant
 
 
 @each_upstream_leaf
 def test_recipe_is_upstreams(file: Path) -> None:
-    ours, theirs = plain(Config.fromfile(file)), plain(read_config(upstream(file)))
-    for key, value in plain(Config.fromfile(RUNTIME)).items():
+    ours, theirs = plain(read(file)), plain(read_config(upstream(file)))
+    for key, value in plain(read(RUNTIME)).items():
         assert key not in theirs and ours.pop(key) == value
     model, student = ours.pop('model'), theirs.pop('model')
     if 'of' in model['student']:  # letKD's layers, beside what upstream has
@@ -174,7 +181,7 @@ def test_recipe_is_upstreams(file: Path) -> None:
     if file.parent.name == 'frskd' and 'cifar100' in file.stem:
         theirs['optim_wrapper']['optimizer'].update(FRSKD_CIFAR[0])
         theirs['param_scheduler'].update(FRSKD_CIFAR[1])
-    for key in Config.fromfile(fragment_of(file)):
+    for key in read(fragment_of(file)):
         del ours[key]
     assert ours == theirs
     if bases(file)[0] == upstream(file):
@@ -188,9 +195,9 @@ def test_recipe_is_upstreams(file: Path) -> None:
 @each_own_leaf
 def test_recipe_is_our_students(file: Path) -> None:
     recipe = own_student(file)
-    ours, theirs = plain(Config.fromfile(file)), plain(Config.fromfile(recipe))
+    ours, theirs = plain(read(file)), plain(read(recipe))
     assert file.stem.endswith(f'_{recipe.stem}')
-    for key in (*Config.fromfile(fragment_of(file)), *Config.fromfile(RUNTIME)):
+    for key in (*read(fragment_of(file)), *read(RUNTIME)):
         assert key not in theirs
         del ours[key]
     model, student = ours.pop('model'), theirs.pop('model')
@@ -227,7 +234,7 @@ def test_checkpoint_is_the_teachers(file: Path) -> None:
     """Nothing is fetched: the address is compared with the package's metafile."""
     if not has_teacher(file):
         pytest.skip('it has no checkpoint')
-    model = Config.fromfile(file).model
+    model = read(file).model
     config = Path(read_config(model.teacher).filename)
     (metafile,) = config.parent.glob('metafile.y*ml')
     listed = load(metafile)['Models']
@@ -238,7 +245,7 @@ def test_checkpoint_is_the_teachers(file: Path) -> None:
 
 def test_cifar100_student() -> None:
     file = CONFIGS / '_base_' / 'students' / 'resnet18_8xb16_cifar100.py'
-    ours = plain(Config.fromfile(file).model)
+    ours = plain(read(file).model)
     theirs = plain(read_config('mmpretrain::resnet/resnet18_8xb16_cifar10.py').model)
     theirs['head']['num_classes'] = 100
     assert ours == theirs
@@ -258,7 +265,7 @@ def test_fragment(file: Path) -> None:
 
 def test_every_part_is_used() -> None:
     used = {base.resolve() for file in LEAVES for base in own_bases(file)}
-    configs = [Config.fromfile(file).model for file in LEAVES if has_teacher(file)]
+    configs = [read(file).model for file in LEAVES if has_teacher(file)]
     used |= {Path(model.teacher).resolve() for model in configs}
     parts = {*STUDENTS, RUNTIME}  # a fragment may be there for --method alone
     assert parts <= used
@@ -271,7 +278,7 @@ def test_every_part_is_used() -> None:
 def test_method_option_finds_the_fragment(file: Path) -> None:
     student = read_config(upstream(file)).model
     found = read_method(file.parent.name, student)
-    assert found.terms == Config.fromfile(fragment_of(file)).terms
+    assert found.terms == read(fragment_of(file)).terms
 
 
 def test_runtime() -> None:
