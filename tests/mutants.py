@@ -62,6 +62,9 @@ EQUIVALENT = {
         'recorder.py parse: @cache',
         '-> s = F.log_softmax(student if tau == 0',
         '-> t = F.log_softmax(teacher if tau == 0',
+        'if x.shape[-1:] == (height, width):',
+        'x if list(x.shape[1:]) == list(shape) else',
+        'x if list(x.shape[3:]) == list(shape) else',
     ),
     'only memory': (
         'Recorder.__exit__: del wrapper.module, wrapper.forward',
@@ -87,11 +90,12 @@ EQUIVALENT = {
         'float(), values.shape[1:])',
         '-> return F.normalize(x.square().sum(1).flatten(1))',
         "(height, width), mode='bilinear')",
+        "(shape), mode='bilinear') for x in levels]",
+        '(F.normalize(x, eps=0.001) for x',
     ),
     'which random words there are is all the same': (
         'Generator().manual_seed(-1)',
         'Generator().manual_seed(1)',
-        'torch.full((templates, templates), 0.1 * templates)',
     ),
     'words of an error': ("tuple(teacher.shape)}\\nXX'",),
     'both are false': ('_as_list: return [] -> return None',),
@@ -101,7 +105,18 @@ EQUIVALENT = {
         'CodebookLoss.channels: @property',
         'CodebookLoss.templates: @property',
     ),
-    'there is one channel': ('-> valid = small[:, -1]',),
+    'there is one': (
+        '-> valid = small[:, -1]',
+        'cwt.py CWT.forward: return tokens[..., 0].mT -> return tokens[..., -1].mT',
+    ),
+    'fp32 by then, and autocast computes sums and mse_loss in it': (
+        'overhaul.py Overhaul.forward: with torch.autocast(student[0].device.type, '
+        'enabled=False): -> with torch.autocast(student[0].device.type',
+    ),
+    'each level has the same boxes': ('([crops for crops, _ in pairs], pairs[-1][1])',),
+    'nobody sets a field': (
+        'sakd.py Recipe: @dataclass(frozen=True) class Recipe: -> @dataclass(',
+    ),
     'names and docstrings': ('exact.wrapped: …@functools.wraps',),
     'subclasses always say': ('CodebookLoss.__init__: def __init__',),
     'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),

@@ -77,7 +77,9 @@ def test_align_layers(settings: dict[str, bool], kinds: list[type]):
 
 def test_align_always():
     assert list(Align((4, 8, 8), (4, 8, 8), always=True).parameters())
-    assert Align((4, 8, 8), (6, 8, 8), bias=False).project[0].bias is None
+    for settings, count in ((dict(), 4 * 6 + 6), (dict(bias=False), 4 * 6)):
+        module = Align((4, 8, 8), (6, 8, 8), **settings)
+        assert sum(p.numel() for p in module.parameters()) == count
 
 
 def test_align_names_the_grid_that_is_impossible():
@@ -136,12 +138,15 @@ def test_align_pools_where_nothing_grows(before: tuple, after: tuple, pools: boo
     assert torch.equal(kept, x)
 
 
-@pytest.mark.parametrize('after', [(2, 2), (8, 8), (2, 8), (4, 8), (1, 8), (8, 1)])
-def test_align_projects_the_smaller_map(after: tuple[int, int]):
+@pytest.mark.parametrize('before', [(4, 4), (2, 8)])
+@pytest.mark.parametrize(
+    'after', [(2, 2), (8, 8), (2, 8), (4, 8), (1, 8), (8, 1), (3, 3), (4, 6)]
+)
+def test_align_projects_the_smaller_map(before: tuple, after: tuple):
     """With a ReLU it makes a difference which comes first."""
-    x, like = torch.randn(2, 4, 4, 4), torch.zeros(2, 6, *after)
-    connector = Align((4, 4, 4), (6, *after), relu=True)
-    if after[0] * after[1] < 16:
+    x, like = torch.randn(2, 4, *before), torch.zeros(2, 6, *after)
+    connector = Align((4, *before), (6, *after), relu=True)
+    if after[0] * after[1] < before[0] * before[1]:
         expected = connector.project(resize(x, after))
     else:
         expected = resize(connector.project(x), after)

@@ -143,6 +143,17 @@ def test_pieces_are_made_again_for_gradients(monkeypatch: pytest.MonkeyPatch):
 def test_the_papers_settings_are_the_defaults():
     loss = LetKDPenultimate()
     assert (loss.tau, loss.codebook) == (1.0, None)
+    assert not loss.other_data and not LetKDIntermediate().other_data
+
+
+@pytest.mark.parametrize('made', [penultimate(), intermediate()])
+def test_a_random_codebook(made: CodebookLoss):
+    """The same on every rank, and formed as a file's; rows are probabilities."""
+    one, two = made.random(K, 5), made.random(K, 5)
+    assert list(one) == made.names and all(torch.equal(one[n], two[n]) for n in one)
+    assert all(one[name].shape == getattr(made, name).shape for name in one)
+    if 'table' in one:
+        assert torch.allclose(one['table'], 0.9 * torch.eye(K) + 0.1 / K)
 
 
 def test_a_codebook_is_missed_before_training_begins():
@@ -222,6 +233,8 @@ def test_precision(dtype: torch.dtype):
 def test_bad_use(loss: CodebookLoss, word: str):
     with pytest.raises(ValueError, match=word):
         loss(scores(), teacher(SIZE), LABELS)
+    with pytest.raises(ValueError, match='needs the ground truth'):
+        intermediate()(scores(), teacher(SIZE))
     with pytest.raises(FileNotFoundError, match='tools/build_codebook.py'):
         type(loss)('nowhere.pth')
     own = penultimate()

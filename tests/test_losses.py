@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmkd import losses
 from mmkd.losses import CWD, KD, MSE, AttentionTransfer
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -43,9 +44,9 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize('loss', LOSSES, ids=repr)
-def test_configs_find_it(loss: torch.nn.Module):
-    assert MODELS.get(f'mmkd.{type(loss).__name__}') is type(loss)
+@pytest.mark.parametrize('name', losses.__all__)
+def test_configs_find_it(name: str):
+    assert type(MODELS.build(dict(type=f'mmkd.{name}'))) is getattr(losses, name)
 
 
 @pytest.mark.parametrize(('loss', 'shape', 'value'), GOLDEN)

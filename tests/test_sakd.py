@@ -236,6 +236,18 @@ def test_levels_and_networks_find_the_same_classes():
     assert SAKDMatch(stride=4)(student, teacher, targets).isfinite()
 
 
+def test_a_class_that_is_everywhere_is_a_small_image():
+    """Of the label map's size over the stride, rounded up; others go to it first."""
+    targets = Targets(seg_maps=[torch.full((5, 8), 2)])
+    fits, other = torch.randn(1, 4, 3, 4), torch.randn(1, 6, 5, 7)
+    small = F.interpolate(other, (3, 4), mode='bilinear', align_corners=False)
+    loss = SAKDMatch(dict(size=2), stride=2)
+    vectors, labels = loss.vectors([fits, other], targets)
+    expected, _ = loss.vectors([fits, small], None)
+    assert labels.tolist() == [2]
+    assert torch.allclose(vectors, expected, atol=1e-5)
+
+
 # -- what a user may do wrong ----------------------------------------------------------
 
 
@@ -247,6 +259,8 @@ def test_errors():
         SAKDBranch().build(student, teacher, None)
     with pytest.raises(ValueError, match='size'):
         SAKDMatch(uniformize=dict(size=None))
+    with pytest.raises(ValueError, match="^uniformize: .*form 'u4'"):
+        SAKDMatch(uniformize=dict(form='u4'))
     with pytest.raises(ValueError, match=r'maps \(N, C, H, W\)'):
         SAKDMatch()([torch.randn(2, 5, 4)], [torch.randn(2, 5, 4)])
     with pytest.raises(ValueError, match='no labels'):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 import zoo
 from torch import Tensor
 
@@ -67,14 +68,51 @@ def test_u3_naive():
 
 
 def test_u1_naive():
-    x = torch.randn(1, 3, 2, 2)
+    x = torch.randn(1, 3, 2, 3)
     rows = x.flatten(2)[0]
     rows = (rows - rows.mean()) / (rows.var(correction=0) + 1e-5).sqrt()
-    expected = torch.zeros(4)
+    expected = torch.zeros(6)
     for a in rows:
-        weight = torch.softmax(torch.stack([a @ b / 2 for b in rows]), 0)
+        weight = torch.softmax(torch.stack([a @ b / 6**0.5 for b in rows]), 0)
         expected += sum(w * b for w, b in zip(weight, rows)) / 3
     assert vector(x, 'u1')[0].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('form', 'pair', 'angles'),
+    [
+        ('u2', (1e-7, -1e-7), [0.04, -0.04, -0.04, 0.04]),  # 0.1 * 0.1 / tau
+        ('u3', (1.0, 2e-7 - 1.0), [0.4, -0.4]),  # the mean is 1e-7: 0.1 / tau
+    ],
+)
+def test_what_is_hardly_there_counts_little(form: str, pair: tuple, angles: list):
+    """A token of a tenth of 1e-6 is a tenth as long as others."""
+    x = torch.tensor(pair, dtype=torch.float64).view(1, 1, 1, 2)
+    found = vector(x, form).atanh()  # of two, 2 softmax - 1 is a tanh
+    assert found[0].tolist() == pytest.approx(angles, rel=1e-6)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_images_do_not_see_each_other(form: str):
+    x = torch.randn(3, 8, 4, 4)
+    alone = torch.cat([vector(one, form) for one in x.split(1)])
+    assert torch.allclose(vector(x, form), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'pooled'),
+    [
+        ((3, 8, 8), True),  # fewer channels than the size
+        ((8, 5, 8), True),
+        ((8, 4, 8), False),
+        ((8, 2, 8), False),
+        ((8, 8, 2), False),
+    ],
+)
+def test_maps_that_are_larger_both_ways_are_pooled(shape: tuple, pooled: bool):
+    x = torch.randn(2, *shape)
+    same = F.adaptive_avg_pool2d(x, 4) if pooled else x
+    assert torch.equal(vector(x, 'u2', size=4), vector(same, 'u2', size=None))
 
 
 def test_u2_rows_sum_to_zero():
