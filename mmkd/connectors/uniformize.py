@@ -22,8 +22,8 @@ class Uniformize(nn.Module):
     r"""Turn a map (N, C, H, W) or tokens (N, L, C) into a vector (N, D), D without C.
 
     Put the same one behind student and teacher: as ``connector`` and as
-    ``teacher_connector``. Maps are pooled to ``size`` x ``size`` first where they are
-    larger, giving L tokens x_i with C channels each.
+    ``teacher_connector``. Sides of a map that are longer are pooled to ``size`` first,
+    giving L tokens x_i with C channels each.
 
     - ``'u2'``: how alike the positions are. A = softmax_j(cos(x_i, x_j) / tau), the
       vector is L vec(A) - 1, of length L^2. Any permutation or rotation of the channels
@@ -42,7 +42,7 @@ class Uniformize(nn.Module):
         source: Shape of what comes in; given by the term, not needed.
         target: Shape on the other side; likewise.
         form: 'u1', 'u2' or 'u3'.
-        size: Height and width that larger maps are pooled to; None leaves them.
+        size: What longer sides of a map are pooled to; None leaves them.
         tau: Temperature of 'u2' and 'u3'.
     """
 
@@ -81,8 +81,8 @@ class Uniformize(nn.Module):
         x = feature.float() if half else feature
         if x.ndim == 3:
             return x
-        if self.size is not None and min(x.shape[-2:]) > self.size:
-            x = F.adaptive_avg_pool2d(x, self.size)
+        if self.size is not None and max(x.shape[-2:]) > self.size:
+            x = F.adaptive_avg_pool2d(x, [min(n, self.size) for n in x.shape[-2:]])
         return x.flatten(2).mT
 
 
