@@ -82,7 +82,8 @@ class Uniformize(nn.Module):
         if x.ndim == 3:
             return x
         if self.size is not None and max(x.shape[-2:]) > self.size:
-            x = F.adaptive_avg_pool2d(x, [min(n, self.size) for n in x.shape[-2:]])
+            height, width = (min(n, self.size) for n in x.shape[-2:])
+            x = F.adaptive_avg_pool2d(x, (height, width))
         return x.flatten(2).mT
 
 
