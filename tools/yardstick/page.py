@@ -335,10 +335,10 @@ RAZOR = """## Beside mmrazor
 
 The same step in mmrazor 1.0.0, with equal weights and equal losses. It does not import
 beside torch 2.1 or 2.5, so empty modules stand in for what it searches, prunes and
-quantizes with ([razor.py](../tools/yardstick/razor.py)). Detectors have its `FpnTeacherDistill`,
-as in its config of this pair; `SingleTeacherDistill`, which it has for everything else,
-computes the teacher's own losses too, and leaves the teacher's dropout on (it is off
-here, since the losses would differ)."""
+quantizes with ([razor.py](../tools/yardstick/razor.py)). Detectors have its
+`FpnTeacherDistill`, as in its config of this pair. `SingleTeacherDistill`, which it has
+for everything else, computes the teacher's own losses too, and leaves the teacher's
+dropout on (it is off here, since the losses would differ)."""
 
 STARTUP = """## Start-up
 

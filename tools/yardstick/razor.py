@@ -1,7 +1,7 @@
 """The same step in mmrazor 1.0.0, where that is installed; nothing here depends on it.
 
-What mmrazor searches, prunes and quantizes with does not import beside torch 2.1 or 2.5,
-and distillation does not use it: empty modules stand in for it.
+What mmrazor searches, prunes and quantizes with does not import beside torch 2.1 or
+2.5, and distillation does not use it: empty modules stand in for it.
 """
 
 from __future__ import annotations
