@@ -122,7 +122,7 @@ class Term(nn.Module):
         teachers = self.teacher_levels(teacher)
         if len(students) != len(teachers):
             raise ValueError(
-                f'{self.name}: the student gives {len(students)} levels and the '
+                f'terms.{self.name}: the student gives {len(students)} levels and the '
                 f'teacher {len(teachers)}:'
                 f'\n  student {self.student_paths}: {_shapes(students)}'
                 f'\n  teacher {self.teacher_paths}: {_shapes(teachers)}\n'
@@ -181,13 +181,13 @@ class Term(nn.Module):
         classes = [x.shape[1] if x.ndim > 1 else 1 for x in (student, teacher)]
         if getattr(self.loss, 'on_classes', False) and classes[0] != classes[1]:
             raise ValueError(
-                f'{self.name}: the student tells {classes[0]} classes apart and the '
-                f'teacher {classes[1]}:{names}{type(self.loss).__name__} compares '
+                f'terms.{self.name}: the student tells {classes[0]} classes apart and '
+                f'the teacher {classes[1]}:{names}{type(self.loss).__name__} compares '
                 'class by class. Take a teacher trained on the same classes, or '
                 'distil features instead.'
             )
         raise ValueError(
-            f'{self.name}: shapes differ at level {level}:{names}'
+            f'terms.{self.name}: shapes differ at level {level}:{names}'
             "connector=dict(type='mmkd.Align') brings the student's feature into the "
             "teacher's shape."
         )
