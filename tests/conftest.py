@@ -29,7 +29,7 @@ def clean_state() -> Iterator[None]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of a few hundred kB, if this machine lets us mount one."""
     folder = tmp_path / 'disk'
     folder.mkdir()

@@ -145,7 +145,8 @@ def write(kind: str, method: str, models: tuple[Any, Any], term: Any) -> Any:
         models: Student and teacher, built.
         term: mmkd's, for its weight and its temperature.
     """
-    sys.meta_path.insert(0, StandIns())
+    if not any(isinstance(finder, StandIns) for finder in sys.meta_path):
+        sys.meta_path.insert(0, StandIns())
     import mmrazor.models  # noqa: F401
     from mmrazor.registry import MODELS
 
