@@ -1,7 +1,8 @@
 """One process and two with the same batch: the same losses, gradients and weights.
 
 BatchNorm would make ranks differ, dropout too: both are in eval mode here, so that what
-is left is the order of sums.
+is left is the order of sums. In fp64, where it is small: FRSKD's teacher makes 1e-3 of
+1e-7.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ def build(method: str, kind: str) -> Any:
     models = [distiller, *(frozen.model for frozen in distiller.frozen.values())]
     modules = [module for model in models for module in model.modules()]
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
+    for model in models if kind in TASKS else ():  # mmcv's NMS is for fp32
+        model.double()
+        model.data_preprocessor.register_forward_hook(in_double)
     for norm in norms:  # statistics of a batch, so that something comes through
         norm.train().momentum = 1.0
     with torch.no_grad():
@@ -69,6 +73,11 @@ def build(method: str, kind: str) -> Any:
         if isinstance(module, (nn.modules.dropout._DropoutNd, KDLayer)):
             module.eval()  # a KD layer trains its norm
     return distiller
+
+
+def in_double(module: nn.Module, given: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """A preprocessor's images are always fp32."""
+    return dict(data, inputs=data['inputs'].double())
 
 
 def part(data: dict[str, Any], rank: int, world: int) -> dict[str, Any]:
@@ -140,7 +149,7 @@ def test_two_ranks_are_as_one(two: list[dict[Any, Any]], method: str, kind: str)
         losses = {key: value for key, value in log.items() if 'acc' not in key}
         together = mean(*parts)
         for key, value in losses.items():
-            assert together[key] == pytest.approx(value, rel=2e-4, abs=1e-6), key
+            assert together[key] == pytest.approx(value, rel=1e-9, abs=1e-9), key
     raw = [value for key, value in alone['logs'][0].items() if key.startswith('raw_')]
     assert max(raw) > 1e-2
     one, other = (rank['state'] for rank in ranks)
@@ -148,7 +157,7 @@ def test_two_ranks_are_as_one(two: list[dict[Any, Any]], method: str, kind: str)
     way = torch.cat([value.flatten() for value in alone['moved'].values()])
     theirs = torch.cat([value.flatten() for value in ranks[0]['moved'].values()])
     assert way.norm() > 1e-3
-    assert (theirs - way).norm() < 1e-3 * way.norm()
+    assert (theirs - way).norm() < 1e-9 * way.norm()
 
 
 @pytest.mark.slow
