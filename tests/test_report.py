@@ -30,7 +30,7 @@ from mmkd.report.drawing import POINTS, Line, mean_curve, short, si, spread_labe
 from mmkd.report.features import CKA, hsic, small, tapped_layers
 from mmkd.report.figures import Gallery
 from mmkd.report.measure import count_macs, count_parameters
-from mmkd.report.parts import duration
+from mmkd.report.parts import duration, plain_table
 from mmkd.report.pictures import draw_answer, enlarge
 from mmkd.report.runs import find_work_dirs, read_run
 from mmkd.report.settings import difference
@@ -436,6 +436,11 @@ def test_short_numbers(value, text):
 )
 def test_durations(seconds: float, text: str):
     assert duration(seconds) == text
+
+
+def test_numbers_of_a_run_named_baseline_are_no_code():
+    html = plain_table('', ('layer', 'baseline'), [('fc', '0.8')], code=[0])
+    assert '<code>fc</code>' in html and '<td>0.8</td>' in html
 
 
 def test_the_mean_of_curves():

@@ -66,7 +66,7 @@ def _likeness(study: Study) -> str:
         (name, *(f'{row[n]:.2f}' if n in row else '–' for n in labels))
         for _, name, row in study.layers
     ]
-    return plain_table('', ('layer', *labels), rows, 'numbers')
+    return plain_table('', ('layer', *labels), rows, 'numbers', code=[0])
 
 
 def _attention(sample: Sample, number: int) -> str:

@@ -106,10 +106,12 @@ def _settings(content: Content) -> str:
         html += f'<p>{escape(settings.network_name(group.model()))}</p>'
         added = settings.added(group.runs[0])
         if added:
-            html += plain_table('What distillation adds', ('setting', 'value'), added)
+            title = 'What distillation adds'
+            html += plain_table(title, ('setting', 'value'), added, code=[0, 1])
         changed = settings.recipe(comparison, group)
         if changed:
-            table = plain_table('', ('setting', 'baseline', 'here'), changed)
+            heads = ('setting', 'baseline', 'here')
+            table = plain_table('', heads, changed, code=[0, 1, 2])
             many = len(changed) > 12
             title = f'{len(changed)} settings that differ from the baseline'
             html += f'<details class="print"{"" if many else " open"}>'

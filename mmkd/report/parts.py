@@ -30,14 +30,15 @@ def plain_table(
     heads: Sequence[str],
     rows: Iterable[Sequence[str]],
     kind: str = '',
+    code: Sequence[int] = (),
 ) -> str:
-    """A table of texts; the first cell of a row names it."""
+    """A table of texts; the first cell of a row names it, some columns are of code."""
     head = ''.join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = ''
-    for first, *cells in rows:
-        body += f'<tr><th scope="row">{_code(first, heads[0])}</th>'
-        body += ''.join(f'<td>{_code(c, h)}</td>' for c, h in zip(cells, heads[1:]))
-        body += '</tr>'
+    for row in rows:
+        first, *cells = (_cell(text, i in code) for i, text in enumerate(row))
+        body += f'<tr><th scope="row">{first}</th>'
+        body += ''.join(f'<td>{cell}</td>' for cell in cells) + '</tr>'
     title = f'<caption>{escape(caption)}</caption>' if caption else ''
     return (
         f'<div class="scroll"><table class="plain {kind}">{title}'
@@ -45,14 +46,12 @@ def plain_table(
     )
 
 
-def _code(text: str, head: str) -> str:
-    if head in ('setting', 'value', 'baseline', 'here', 'layer'):
-        return (
-            f'<code>{escape(text)}</code>'
-            if text
-            else '<span class="muted">not set</span>'
-        )
-    return escape(text)
+def _cell(text: str, code: bool) -> str:
+    if not code:
+        return escape(text)
+    return (
+        f'<code>{escape(text)}</code>' if text else '<span class="muted">not set</span>'
+    )
 
 
 def tone_of(colour: str) -> str:
