@@ -168,6 +168,16 @@ def test_the_original_codes_outputs(row: str) -> None:
 
 
 @pytest.mark.parametrize('arch', PUBLISHED)
+def test_every_weight_learns(arch: str) -> None:
+    model = build(arch).double()
+    images = image(64).expand(4, -1, -1, -1) * torch.arange(1, 5).view(4, 1, 1, 1)
+    scores = model.head(model.neck(model.backbone(images)))
+    (scores * scores.detach().sin()).sum().backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None and weight.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize('arch', PUBLISHED)
 def test_published_sizes(arch: str) -> None:
     model = build(arch)
     count = parameters(model) - 90 * (model.head.in_channels + 1)

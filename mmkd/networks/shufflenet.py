@@ -75,6 +75,24 @@ class CifarShuffleNetV2(Stages):
         super().__init__(stem, stages, out_indices, init_cfg)
 
 
+class Shuffle(nn.Module):
+    """Interleave groups of channels. (torch's own has no gradient in torch 2.1.)
+
+    Args:
+        groups: How many.
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to as much."""
+        n, _, height, width = x.shape
+        groups = x.reshape(n, self.groups, -1, height, width)
+        return groups.transpose(1, 2).flatten(1, 2)
+
+
 class GroupedUnit(nn.Module):
     """The unit of V1: added to its input, or with stride 2 joined to its pooled input.
 
@@ -92,7 +110,7 @@ class GroupedUnit(nn.Module):
         first = 1 if inputs == STEM else groups
         self.body = nn.Sequential(
             *conv_bn_relu(inputs, middle, 1, groups=first),
-            nn.ChannelShuffle(first),
+            Shuffle(first),
             *conv_bn_relu(middle, middle, 3, stride, groups=middle),
             *conv_bn(middle, own, 1, groups=groups),
         )
@@ -129,7 +147,7 @@ class SplitUnit(nn.Module):
                 *conv_bn(inputs, inputs, 3, 2, groups=inputs),
                 *conv_bn_relu(inputs, half, 1),
             )
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = Shuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H', W')."""
