@@ -57,19 +57,47 @@ def test_a_rank_that_fails_ends_the_others(how: str):
 # -- files -----------------------------------------------------------------------------
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path):
+@pytest.mark.parametrize('written', [True, False])
+def test_a_write_that_fails_leaves_the_old_file(written: bool, tmp_path: Path):
     file = tmp_path / 'a.pth'
     save({'a': torch.ones(3)}, file)
     with pytest.raises(RuntimeError, match='stop'), whole(file) as part:
-        part.write_bytes(b'half')
+        if written:
+            part.write_bytes(b'half')
         raise RuntimeError('stop')
     assert is_whole(file) and [f.name for f in tmp_path.iterdir()] == ['a.pth']
+
+
+@pytest.mark.parametrize(
+    ('before', 'words'),
+    [(True, '. What was there before is as it was.'), (False, '.')],
+)
+def test_what_is_said_of_a_full_disk(before: bool, words: str, tmp_path: Path):
+    file = tmp_path / 'a.pth'
+    if before:
+        file.touch()
+    with pytest.raises(OSError) as error, whole(file):
+        raise OSError(28, 'No space left on device')
+    said = f"'{file}' could not be written: No space left on device{words}"
+    assert (error.value.errno, error.value.strerror) == (28, said)
+
+
+@pytest.mark.parametrize(('rank', 'name'), [(0, 'a.pth.part'), (1, 'a.pth.1.part')])
+def test_it_is_on_the_disk_before_it_has_the_name(
+    rank: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ranks that write the same file do so under names of their own."""
+    file, seen = tmp_path / 'a.pth', []
+    monkeypatch.setattr('mmkd.files.get_rank', lambda: rank)
+    monkeypatch.setattr(os, 'fsync', lambda _: seen.append(os.listdir(tmp_path)))
+    save({'a': torch.ones(3)}, file)
+    assert seen == [[name]] and os.listdir(tmp_path) == ['a.pth']
 
 
 def test_is_whole(tmp_path: Path):
     """Any missing end, and any changed byte of the content, is seen."""
     file = tmp_path / 'a.pth'
-    assert not is_whole(file)
+    assert is_whole(file) is False
     torch.save({'a': torch.arange(1000)}, file)
     content = file.read_bytes()
     assert is_whole(file)
