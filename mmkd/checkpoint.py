@@ -15,10 +15,12 @@ import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlparse
+from zipfile import is_zipfile
 
 import torch
 from mmengine.dist import barrier, is_main_process
@@ -27,6 +29,7 @@ from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmkd.files import damaged_part
 from mmkd.finite import broken_weights
 
 StateDict = dict[str, Tensor]
@@ -133,7 +136,7 @@ def _safe_pickle(foreign: set[str]) -> Any:
 def read_checkpoint(
     path: str | Path, map_location: Any = 'cpu', trust: bool | None = None
 ) -> tuple[Any, set[str]]:
-    """Read a checkpoint without running code from it.
+    """Read a checkpoint without running code from it, and compare its checksums.
 
     Args:
         path: A file, or an http(s) address (downloaded once, to torch's hub cache).
@@ -150,7 +153,12 @@ def read_checkpoint(
         trust = os.environ.get('MMKD_TRUST_CHECKPOINTS', '') not in ('', '0')
     foreign: set[str] = set()
     kwargs = {} if trust else {'pickle_module': _safe_pickle(foreign)}
+    damage = None
     try:
+        if is_zipfile(file):
+            damage = damaged_part(file)
+        else:
+            _compare_with_name(file)
         content = torch.load(
             file, map_location=map_location, weights_only=False, **kwargs
         )
@@ -159,7 +167,37 @@ def read_checkpoint(
             f"'{path}' cannot be read as a checkpoint. Is the file complete, and is it "
             f'one of torch? ({type(error).__name__}: {error})'
         ) from error
+    if damage is not None:
+        raise RuntimeError(
+            f"'{path}' is damaged: its part '{damage}' is not what its checksum says. "
+            'Copy or download it again, or take another checkpoint.'
+        )
     return content, foreign
+
+
+def _compare_with_name(file: Path) -> None:
+    """Of a file in torch's old format nothing but a hash in its name may tell."""
+    said = _hash_in(file.name)
+    if said is None or said.isdigit():  # that is a date
+        return
+    with file.open('rb') as opened:
+        digest = sha256()
+        while block := opened.read(2**20):
+            digest.update(block)
+    if not digest.hexdigest().startswith(said):
+        print_log(
+            f"'{file}' is not what its name says: its SHA-256 begins with "
+            f'{digest.hexdigest()[: len(said)]}. Where you did not change it yourself, '
+            'it is damaged or not the published one: download it again.',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _hash_in(name: str) -> str | None:
+    """What publishers write into a name: 'resnet50-0676ba61.pth'."""
+    found = re.search(r'-([a-f0-9]{8,})\.', name)
+    return found and found.group(1)
 
 
 def download(url: str) -> Path:
@@ -175,10 +213,9 @@ def download(url: str) -> Path:
     error: Exception | None = None
     if is_main_process() and not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        digest = re.search(r'-([a-f0-9]{8,})\.', file.name)
         try:
             torch.hub.download_url_to_file(
-                url, str(file), hash_prefix=digest.group(1) if digest else None
+                url, str(file), hash_prefix=_hash_in(file.name)
             )
         except Exception as caught:  # network errors come in many classes
             error = caught

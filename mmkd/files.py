@@ -54,11 +54,20 @@ def save(content: Any, file: str | Path) -> None:
         part.write_bytes(memory.getvalue())
 
 
+def damaged_part(file: str | Path) -> str | None:
+    """The first part of an archive that is not what its checksum says; None: all are.
+
+    Without checksums (torch can leave them out) nothing is known of the parts.
+    """
+    with ZipFile(file) as archive:
+        checked = any(part.CRC for part in archive.infolist())
+        return archive.testzip() if checked else None
+
+
 def is_whole(file: str | Path) -> bool:
     """Whether a checkpoint of torch is there, with nothing missing or changed."""
     try:
-        with ZipFile(file) as archive:
-            return archive.testzip() is None
+        return damaged_part(file) is None
     except (BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
         return False
 

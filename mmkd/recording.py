@@ -64,15 +64,13 @@ class Recording:
             raise FileNotFoundError(
                 f"There is no recording '{folder}'. Make it: {MAKE} CONFIG {folder}"
             )
-        self.meta: Meta = json.loads(file.read_text())
-        done = np.load(self.folder / 'done.npy')
+        self.meta = _read_meta(file)
+        done, self.checks, self.levels = _open(self.folder, self.meta, 'r')
         if not done.all():
             raise ValueError(
                 f"The recording '{folder}' is not complete: {done.sum()} of "
                 f'{len(done)} blocks. The same command goes on with it: {self.command}'
             )
-        self.checks = _array(self.folder / 'checks', (), 'uint32', 'r')
-        self.levels = _open(self.folder, self.meta, 'r')
 
     def __deepcopy__(self, _: dict[int, Any]) -> Recording:
         return self
@@ -253,13 +251,46 @@ def _array(stem: Path, shape: tuple[int, ...], dtype: str, mode: str) -> Array:
             with open(file, 'rb+') as opened:  # with a bus error
                 os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
         return made
-    found: Array = np.load(file, mmap_mode=mode)  # type: ignore
+    try:
+        found: Array = np.load(file, mmap_mode=mode)  # type: ignore
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(_damaged(file, str(error))) from error
+    if (found.shape, str(found.dtype)) != (shape, dtype):
+        raise ValueError(
+            _damaged(file, f'{found.shape} of {found.dtype}, not {shape} of {dtype}')
+        )
     return np.asarray(found) if mode == 'r' else found  # a memmap's rows come slowly
 
 
-def _open(folder: Path, meta: Meta, mode: str) -> dict[str, list[Whole | TopK]]:
-    """All levels of all paths."""
+def _damaged(file: Path, why: str) -> str:
+    return (
+        f"'{file}' of a recording is missing or damaged ({why}). Copy the recording "
+        'again, or make a new one in another folder.'
+    )
+
+
+def _read_meta(file: Path) -> Meta:
+    """What a recording says of itself."""
+    try:
+        meta: Meta = json.loads(file.read_text())
+        missing = {'batch', 'command', 'config', 'images', 'levels', 'made_from'} - {
+            *meta
+        }
+    except (ValueError, TypeError) as error:
+        raise ValueError(_damaged(file, str(error))) from error
+    if missing:
+        raise ValueError(_damaged(file, f'it has no {sorted(missing)}'))
+    return meta
+
+
+def _open(
+    folder: Path, meta: Meta, mode: str
+) -> tuple[Array, Array, dict[str, list[Whole | TopK]]]:
+    """Which blocks are done, the checksums, and all levels of all paths."""
     rows = meta['images'] * meta['made_from']['views']
+    blocks = -(-rows // meta['batch'])
+    done = _array(folder / 'done', (blocks,), 'bool', mode)
+    checks = _array(folder / 'checks', (rows,), 'uint32', mode)
     found: dict[str, list[Whole | TopK]] = {}
     number = 0
     for path, levels in meta['levels'].items():
@@ -268,7 +299,7 @@ def _open(folder: Path, meta: Meta, mode: str) -> dict[str, list[Whole | TopK]]:
             kind = TopK if 'k' in level else Whole
             found[path].append(kind(folder / str(number), rows, level, mode))
             number += 1
-    return found
+    return done, checks, found
 
 
 # -- what it is made from --------------------------------------------------------------
@@ -462,9 +493,8 @@ class Recital:
     def _prepare(self) -> tuple[Array, Array, dict[str, list[Whole | TopK]]]:
         """Make the files, or find those of a recording that was stopped."""
         file = self.folder / 'meta.json'
-        blocks = -(-self.rows // self.batch)
         if file.is_file():
-            old = json.loads(file.read_text())
+            old = _read_meta(file)
             flat = [
                 {**m['made_from'], **{k: m[k] for k in ('images', 'batch', 'levels')}}
                 for m in (old, json.loads(json.dumps(self.meta)))
@@ -481,9 +511,7 @@ class Recital:
             self.folder.mkdir(parents=True, exist_ok=True)
             mode = 'w+'
         try:
-            done = _array(self.folder / 'done', (blocks,), 'bool', mode)
-            checks = _array(self.folder / 'checks', (self.rows,), 'uint32', mode)
-            levels = _open(self.folder, self.meta, mode)
+            opened = _open(self.folder, self.meta, mode)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -498,7 +526,7 @@ class Recital:
         if mode == 'w+':  # last, so that with it everything is there
             with whole(file) as part:
                 part.write_text(json.dumps(self.meta, indent=1))
-        return done, checks, levels
+        return opened
 
     def run(self, loader: Mapping[str, Any]) -> Iterator[int]:
         """Record what is missing; yields the number of views after every block.

@@ -109,6 +109,13 @@ def test_a_file_without_the_part(tmp_path: Path):
     assert file.read(str(tmp_path / 'codebook.pth'), 'penultimate')['meta'] == {}
     with pytest.raises(ValueError, match="codebook.pth' has no intermediate part"):
         file.read(str(tmp_path / 'codebook.pth'), 'intermediate')
+    torch.save(torch.ones(1000), tmp_path / 'codebook.pth')
+    with pytest.raises(ValueError, match="codebook.pth' has no penultimate part"):
+        file.read(str(tmp_path / 'codebook.pth'), 'penultimate')
+    content = (tmp_path / 'codebook.pth').read_bytes()
+    (tmp_path / 'codebook.pth').write_bytes(content[:-1000])
+    with pytest.raises(RuntimeError, match="codebook.pth' cannot be read"):
+        file.read(str(tmp_path / 'codebook.pth'), 'penultimate')
 
 
 def test_score_table_naive():

@@ -6,9 +6,11 @@ import os
 import pickle
 import resource
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
 from mmkd.checkpoint import load_weights, read_checkpoint, read_weights
+from mmkd.files import is_whole
 
 
 class Attack:
@@ -37,6 +40,15 @@ class Foreign:
 
 def net() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two contents are equal, tensors in them too."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    return bool(one == other)
 
 
 @pytest.mark.parametrize('zipped', [True, False])
@@ -133,6 +145,7 @@ def test_a_broken_file_is_named(damage: str, tmp_path: Path):
 
 @pytest.mark.parametrize('zipped', [True, False])
 def test_any_damage_ends_in_content_or_a_named_error(zipped: bool, tmp_path: Path):
+    """Of torch's present format in this very content: it has checksums."""
     file, random = tmp_path / 'damaged.pth', Random(0)
     content = dict(state_dict=net().state_dict(), meta=dict(epoch=3))
     torch.save(content, file, _use_new_zipfile_serialization=zipped)
@@ -149,14 +162,65 @@ def test_any_damage_ends_in_content_or_a_named_error(zipped: bool, tmp_path: Pat
             data[place : place + random.randrange(9)] = random.randbytes(4)
         file.write_bytes(data)
         try:
-            read_checkpoint(file)
+            found, _ = read_checkpoint(file)
+            assert not zipped or same(found, content)
             ends['content'] += 1
         except RuntimeError as error:
             assert 'damaged.pth' in str(error)
             ends['error'] += 1
-    assert min(ends['content'], ends['error']) > 20
+    assert min(ends['content'], ends['error']) > 20, ends
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert peak < 8 * 2**30  # a wrong length is not believed
+
+
+@pytest.mark.parametrize('trust', [True, False])
+def test_a_changed_weight_is_noticed(trust: bool, tmp_path: Path):
+    file = tmp_path / 'a.pth'
+    torch.save(dict(state_dict={'x': torch.arange(1000.0)}), file)
+    whole = file.read_bytes()
+    place = whole.index(torch.arange(400.0, 500.0).numpy().tobytes())
+    file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(RuntimeError, match="a.pth' is damaged: its part 'a/data/0'"):
+        read_checkpoint(file, trust=trust)
+
+
+def test_a_file_without_checksums(tmp_path: Path):
+    """As ``torch.serialization.set_crc32_options(False)`` makes them."""
+    file = tmp_path / 'a.pth'
+    torch.save({'x': torch.ones(3)}, file)
+    data = file.read_bytes()
+    with ZipFile(file) as archive:
+        sums = [part.CRC for part in archive.infolist()]
+    for number in sums:
+        data = data.replace(number.to_bytes(4, 'little'), bytes(4))
+    file.write_bytes(data)
+    assert torch.equal(read_checkpoint(file)[0]['x'], torch.ones(3))
+    assert is_whole(file)
+
+
+@pytest.mark.parametrize(
+    ('name', 'warns'),
+    [
+        ('net-{sha}.pth', False),
+        ('net-0123abcd.pth', True),
+        ('net-20211231.pth', False),  # a date
+        ('net.pth', False),
+    ],
+)
+def test_a_hash_in_the_name(
+    name: str, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """mmdet publishes files in torch's old format: nothing in them would tell."""
+    file = tmp_path / 'a.pth'
+    torch.save({'x': torch.ones(3)}, file, _use_new_zipfile_serialization=False)
+    digest = sha256(file.read_bytes()).hexdigest()[:8]
+    file = file.rename(tmp_path / name.format(sha=digest))
+    said: list[str] = []
+    monkeypatch.setattr('mmkd.checkpoint.print_log', lambda text, *_: said.append(text))
+    read_checkpoint(file)
+    assert len(said) == warns
+    if warns:
+        assert str(file) in said[0] and f'begins with {digest}.' in said[0]
 
 
 @pytest.mark.parametrize(

@@ -502,6 +502,28 @@ def test_a_stale_recording_is_refused(
         train(config, tmp_path)
 
 
+@pytest.mark.parametrize('name', ['0.npy', 'checks.npy', 'done.npy', 'meta.json'])
+@pytest.mark.parametrize('harm', ['gone', 'empty', 'half', 'other'])
+def test_a_damaged_recording_is_named(harm: str, name: str, made: Path, tmp_path: Path):
+    """As a copy that was stopped leaves it, or a file of another recording."""
+    shutil.copytree(made / 'rec', tmp_path / 'rec')
+    file = tmp_path / 'rec' / name
+    content = file.read_bytes()
+    if harm == 'gone':
+        file.unlink()
+    elif harm != 'other':
+        file.write_bytes(content[: len(content) // 2 if harm == 'half' else 0])
+    elif name == 'meta.json':
+        file.write_text('{"images": 3}')
+    else:
+        np.save(file, np.zeros(5))
+    words = f"{name}' of a recording is missing or damaged"
+    if (harm, name) == ('gone', 'meta.json'):
+        words = 'There is no recording'
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        Recording(tmp_path / 'rec')
+
+
 def test_moved_data_and_student_settings_do_not_matter(made: Path, tmp_path: Path):
     config = recorded(made)
     shutil.copytree(made / 'data', tmp_path / 'elsewhere')

@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
+
+from mmkd.checkpoint import read_checkpoint
 
 MAKE = 'python tools/build_codebook.py CONFIG'
 LOOKED_AT = 10000  # items of a data set, evenly spread
@@ -26,8 +27,8 @@ def read(codebook: str, part: str) -> dict[str, Any]:
             f"There is no codebook '{codebook}'. Make it once from the teacher and "
             f'its training set: {MAKE}'
         )
-    file: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
-    if part not in file:
+    file, _ = read_checkpoint(path)
+    if not isinstance(file, dict) or part not in file:
         raise ValueError(f"The codebook '{codebook}' has no {part} part.")
     return file
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmkd.checkpoint import read_checkpoint
 from mmkd.codebook.maths import Chunks
 from mmkd.files import save, whole
 
@@ -43,7 +44,7 @@ class Work:
     def load(self, name: str) -> Any:
         """What a stage has saved, or None."""
         file = self.folder / f'{name}.pth'
-        return torch.load(file, weights_only=True) if file.is_file() else None
+        return read_checkpoint(file)[0] if file.is_file() else None
 
     def save(self, name: str, content: Any) -> None:
         """Keep what a stage has made."""
