@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import runs
 import torch
+from mmengine.fileio import get_file_backend
 
 from mmkd.codebook.work import Work
-from mmkd.files import is_whole, save, whole
+from mmkd.files import WholeFiles, is_whole, save, whole
 from mmkd.hooks import CheckpointHook, SeedIterations
+from mmkd.hooks.checkpoints import Waiting
 from mmkd.hooks.seed_iterations import Order
 
 HERE = Path(__file__).parent
@@ -109,6 +111,29 @@ def test_is_whole(tmp_path: Path):
     assert not is_whole(file)
 
 
+def test_mmengine_writes_whole_files(tmp_path: Path):
+    backend = get_file_backend(str(tmp_path / 'a.pth'))
+    assert isinstance(backend, WholeFiles)
+    backend.put(b'x', tmp_path / 'new' / 'a.bin')
+    backend.put_text('é', tmp_path / 'other' / 'a.txt', encoding='latin-1')
+    assert backend.get(tmp_path / 'new' / 'a.bin') == b'x'
+    assert backend.get(tmp_path / 'other' / 'a.txt') == b'\xe9'
+
+
+def test_what_waits_is_deleted_in_the_end(tmp_path: Path):
+    """Files and folders; what somebody else has deleted is no matter."""
+    file, folder = tmp_path / 'a.pth', tmp_path / 'b'
+    file.touch()
+    folder.mkdir()
+    waiting = Waiting(get_file_backend(str(tmp_path)))
+    waiting.remove(str(file))
+    waiting.rmtree(str(folder))
+    waiting.remove(str(tmp_path / 'gone'))
+    assert waiting.isfile(file) and folder.is_dir()
+    waiting.delete()
+    assert os.listdir(tmp_path) == []
+
+
 # -- checkpoints -----------------------------------------------------------------------
 
 
@@ -182,6 +207,15 @@ def test_full_disk(
     got = run(folder, 2, resume=True).model.state_dict()
     assert all(torch.equal(expected[key], got[key]) for key in expected)
     assert 'epoch_2.pth' in whole_files(folder)
+
+
+def test_older_ones_go(tmp_path: Path):
+    """Of two runs ``max_keep_ckpts`` and one best one are there."""
+    run(tmp_path, 2)
+    run(tmp_path, 3, resume=True)
+    names = [name for name in whole_files(tmp_path) if 'student' not in name]
+    assert len(names) == 2 and names[0].startswith('best_')
+    assert names[1] == 'epoch_3.pth'
 
 
 def test_a_disk_that_is_really_full(small_disk: Path, tmp_path: Path):
@@ -261,6 +295,39 @@ def test_a_missed_validation_is_made_up_for(tmp_path: Path):
     assert not list(tmp_path.glob('best_*'))
     run(tmp_path, 1, resume=True)
     assert list(tmp_path.glob('best_*'))
+
+
+@pytest.mark.parametrize(
+    ('step', 'begin', 'interval', 'validates'),
+    [
+        (0, 1, 1, False),  # nothing is trained yet
+        (2, 1, 1, True),
+        (1, 2, 1, False),
+        (2, 2, 1, True),
+        (3, 1, 2, False),
+        (4, 1, 2, True),
+        (5, 1, 2, True),  # the last
+        (4, 9, 2, False),
+    ],
+)
+@pytest.mark.parametrize('by', ['epoch', 'iter'])
+def test_which_validations_are_made_up_for(  # noqa: PLR0913
+    by: str, step: int, begin: int, interval: int, validates: bool, tmp_path: Path
+):
+    times: Any = dict(val_begin=begin, val_interval=interval)
+    times.update({'by_epoch': by == 'epoch', f'max_{by}s': 5})
+    made = runs.runner('cls', tmp_path, train_cfg=times, **runs.validation('cls'))
+    made._train_loop = loop = made.build_train_loop(made._train_loop)
+    made._val_loop = made.build_val_loop(made._val_loop)
+    setattr(loop, f'_{by}', step)
+    asked: list[int] = []
+    made.val_loop.run = lambda: asked.append(1)
+    hook = next(hook for hook in made.hooks if isinstance(hook, CheckpointHook))
+    hook.before_train(made)
+    assert asked == []  # it is not resumed
+    made._resume = True
+    hook.before_train(made)
+    assert len(asked) == validates
 
 
 def test_within_an_epoch_there_is_a_warning(tmp_path: Path):
