@@ -107,13 +107,17 @@ def _safe_pickle(foreign: set[str]) -> Any:
     class Unpickler(pickle._Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             """Return what the file names if it is harmless, else Inert."""
+            if (
+                module == '__builtin__'
+            ):  # as torch's protocol, which is Python 2's, says
+                module, name = 'builtins', 'range' if name == 'xrange' else name
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)
             if (module, name) in _STAND_INS:
                 return _STAND_INS[module, name]
             if module == 'torch' and _is_torch_type(name):
                 return getattr(torch, name)
-            if module in ('builtins', '__builtin__') and name == 'getattr':
+            if (module, name) == ('builtins', 'getattr'):
                 return attribute
             foreign.add(f'{module}.{name}')
             return Inert

@@ -148,6 +148,11 @@ def explain(seen: Seen, broken: Sequence[str] = ()) -> str:
 def _advice(seen: Seen, broken: Sequence[str], sides: set[str]) -> str:
     """The likely cause and the way out, by what came first."""
     images = _odd_images(seen)
+    if broken and all(': ' in name for name in broken):
+        return (
+            f'Weights of a frozen teacher are not finite: {_list(broken)}. Training '
+            f"does not change them: does its dtype hold its file's values? {HALF}"
+        )
     if broken:
         return (
             f'Weights are not finite already: {_list(broken)}. The gradient of an '

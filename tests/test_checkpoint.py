@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -20,7 +20,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
-from mmkd.checkpoint import load_weights, read_checkpoint, read_weights
+from mmkd.checkpoint import Report, load_weights, read_checkpoint, read_weights
 from mmkd.files import is_whole
 
 
@@ -88,6 +88,10 @@ def test_trust_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     torch.save(dict(x=Foreign()), tmp_path / 'a.pth')
     with pytest.raises(RuntimeError, match='Foreign.*MMKD_TRUST_CHECKPOINTS=1'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    for no in ('', '0'):
+        monkeypatch.setenv('MMKD_TRUST_CHECKPOINTS', no)
+        with pytest.raises(RuntimeError, match='Foreign'):
+            CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
     monkeypatch.setenv('MMKD_TRUST_CHECKPOINTS', '1')
     content = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
     assert isinstance(content['x'], Foreign)
@@ -116,6 +120,34 @@ def test_what_mmengine_saves_comes_back(tmp_path: Path):
     net().load_state_dict(got['state_dict'])
     torch.optim.Adam(net().parameters()).load_state_dict(got['optimizer'])
     assert before == HistoryBuffer._statistics_methods
+
+
+def test_plain_values_come_back(tmp_path: Path):
+    values = [True, bytearray(b'a'), b'b', 1j, {'c': 2}, 0.5, frozenset({3}), [4]]
+    values += [range(5), {6}, slice(7), 'd', (8,), OrderedDict(e=9), torch.Size([10])]
+    values += [
+        defaultdict(list, f=[11]),
+        torch.device('cpu'),
+        nn.Parameter(torch.ones(1)),
+    ]
+    torch.save(dict(x=values), tmp_path / 'a.pth')
+    (found, foreign) = read_checkpoint(tmp_path / 'a.pth')
+    assert found['x'] == values and not foreign
+    assert list(map(type, found['x'])) == list(map(type, values))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_log_buffer_brings_no_functions(zipped: bool, tmp_path: Path):
+    """mmengine's would take from the file what ``mean`` is, for this buffer and all."""
+    buffer = HistoryBuffer([1.0, 3.0], [1, 1])
+    state = dict(vars(buffer), statistics_methods={'mean': HistoryBuffer.max})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HistoryBuffer, '__getstate__', lambda _: state, raising=False)
+        torch.save(
+            {'x': buffer}, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped
+        )
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert content['x'].statistics('mean') == HistoryBuffer([1.0, 3.0], [1, 1]).mean()
 
 
 def test_one_cycle_schedulers_come_back(tmp_path: Path):
@@ -253,7 +285,10 @@ def test_names_behind_a_prefix(prefix: str, tmp_path: Path):
     torch.save(dict(state_dict={**wrapped, 'steps': torch.ones(1)}, epoch=3), file)
     model = net()
     report = load_weights(model, file, 'teacher')
-    assert report.share == 1 and "names have behind '" in str(report)
+    said = f"teacher from {file}, what its names have behind '{prefix}': 6 tensors"
+    if prefix.startswith('student.'):
+        said = f"teacher from {file}, what its names have behind 'module.': 6 tensors"
+    assert report.share == 1 and str(report).startswith(said)
     assert torch.equal(model[0].weight, state['0.weight'])
     torch.save({**wrapped, **{f'other.{k}': v for k, v in state.items()}}, file)
     if not prefix.startswith('student.'):
@@ -306,13 +341,33 @@ def test_a_file_that_may_not_be_read(tmp_path: Path):
         read_checkpoint(file)
 
 
-def test_matching_teacher_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_matching_teacher_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr('mmkd.checkpoint.print_log', lambda text, _: said.append(text))
     state = net().state_dict()
     del state['1.num_batches_tracked']  # old files lack it
     torch.save({**state, 'spare': torch.ones(1)}, tmp_path / 'a.pth')
     report = load_weights(net(), tmp_path / 'a.pth', 'teacher')
     assert report.share == 1 and report.unexpected == ['spare']
-    assert 'teacher from' in str(report) and '6 tensors matched (100.0%' in str(report)
+    assert said == [
+        f'teacher from {tmp_path}/a.pth: 6 tensors matched (100.0% of the model), 0 '
+        'missing, 0 of another shape, 1 not used\n  not used: spare'
+    ]
+
+
+@pytest.mark.parametrize(('count', 'more'), [(4, ''), (5, ' and 1 more')])
+def test_the_text_of_a_report(count: int, more: str):
+    keys = ['a', 'b', 'c', 'd', 'e'][:count]
+    report = Report('teacher', 6, keys, {'f': 'f (file (1,), here (2,))'}, keys)
+    listed = f'a, b, c, d{more}'
+    assert str(report) == (
+        f'teacher: 6 tensors matched ({6 / (7 + count):.1%} of the model), {count} '
+        f'missing, 1 of another shape, {count} not used\n  missing: {listed}\n  '
+        f'another shape: f (file (1,), here (2,))\n  not used: {listed}'
+    )
+    assert report.used == 6 / (7 + count)
+    assert Report('', 0, [], {}, []).share == Report('', 0, [], {}, []).used == 0
+    assert Report('', 1, [], {}, []).share == Report('', 1, [], {}, []).used == 1
 
 
 @pytest.mark.parametrize(
@@ -367,3 +422,24 @@ def test_download_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = tmp_path / 'hub' / 'checkpoints'
     torch.save(net().state_dict(), folder / 'teacher-0123abcd.pth')
     assert read_weights(url).keys() == net().state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ('name', 'digest'), [('a-0123abcd.pth', '0123abcd'), ('a.pth', None)]
+)
+def test_a_download_is_compared_with_the_hash_in_its_name(
+    name: str, digest: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And it is fetched once."""
+    asked: list[Any] = []
+
+    def fetch(url: str, file: str, hash_prefix: str | None) -> None:
+        asked.append((url, hash_prefix))
+        torch.save(net().state_dict(), file)
+
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    (tmp_path / 'hub' / 'checkpoints').mkdir(parents=True)
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
+    for _ in range(2):
+        assert read_weights(f'https://a.b/c/{name}').keys() == net().state_dict().keys()
+    assert asked == [(f'https://a.b/c/{name}', digest)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,14 @@ import pytest
 import runs
 import torch
 import zoo
+from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmkd.build import build_model
 from mmkd.checkpoint import load_weights
-from mmkd.finite import IN_A_ROW, broken_weights, check_weights
+from mmkd.finite import IN_A_ROW, Guard, broken_weights, check_weights
 
 NAN, INF = float('nan'), float('inf')
 
@@ -111,7 +115,8 @@ CASES = {
     'teacher weights': (
         'cls',
         lambda d: d.teacher.head.fc.bias.data.fill_(INF),
-        'Weights are not finite already: teacher: head.fc.bias',
+        r'Weights of a frozen teacher are .* finite: teacher: head.fc.bias. .*values\? '
+        "Where numbers are 'float16'",
     ),
 }
 
@@ -128,6 +133,73 @@ def test_it_is_named(case: str):
     with pytest.raises(FloatingPointError, match=words):
         step(distiller, kind)
     assert same(before, names)
+
+
+SLOWER = 'a smaller learning rate, a warm-up, or optim_wrapper.clip_grad'
+KD = """  loss_kd = nan
+    student 'head.fc': 5 nan of 10 values
+    teacher 'head.fc': finite
+"""
+CWT = """  loss_cwt = nan
+    student 'backbone[-1]': 1 nan of 1024 values
+    teacher 'backbone[-1]': finite
+"""
+ADVICE = (
+    f'The student is not finite, its weights are. What helps: {SLOWER}. Where numbers '
+    "are 'float16', 'bfloat16' does not overflow.\n"
+)
+STOPPED = 'The step has changed no weight, and nothing of it is saved.'
+SKIP = " model.nonfinite='skip' leaves such steps out."
+
+
+@pytest.mark.parametrize('choice', ['stop', 'skip'])
+@pytest.mark.parametrize(
+    ('iteration', 'when'), [(None, 'A step'), (0, 'Iteration 1'), (6, 'Iteration 7')]
+)
+def test_the_whole_text(
+    choice: str, iteration: int | None, when: str, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[Any] = []
+    monkeypatch.setattr('mmkd.finite.print_log', lambda *args: said.append(args))
+    distiller = zoo.distiller('cls', nonfinite=choice).train()
+    spoil(distiller.student.backbone.layer4)
+    if iteration is not None:
+        MessageHub.get_current_instance().update_info('iter', iteration)
+    text = (
+        f"{when}: a loss is not finite.\n  loss = nan, not a term's\n{KD}{CWT}{ADVICE}"
+    )
+    if choice == 'skip':
+        step(distiller)
+        assert said == [(f'{text}It is left out.', 'current', logging.WARNING)]
+        return
+    with pytest.raises(FloatingPointError) as error:
+        step(distiller)
+    assert str(error.value) == f'{text}{STOPPED}{SKIP}'
+
+
+def test_the_text_of_levels():
+    distiller = zoo.distiller('retinanet').train()
+    spoil(distiller.teacher.neck.fpn_convs[0])
+    spoil(distiller.teacher.neck.fpn_convs[2], INF)
+    with pytest.raises(FloatingPointError) as error:
+        step(distiller, 'retinanet')
+    found = re.findall(r"teacher 'neck': (.*)", str(error.value))
+    assert found == ['1 nan of 1536 values (level 0), 1 inf of 96 values (level 2)']
+
+
+@pytest.mark.parametrize(('count', 'more'), [(4, ''), (5, ' and 1 more')])
+def test_the_text_of_many_names(count: int, more: str):
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
+    model.guard = Guard('stop')
+    for parameter in list(model.parameters())[:count]:
+        parameter.data.fill_(NAN)
+    with pytest.raises(FloatingPointError) as error:
+        check_weights(model)
+    assert str(error.value) == (
+        'Nothing is saved, since weights are not finite: 0.weight, 0.bias, 1.weight, '
+        f'1.bias{more}. The gradient of this step or an earlier one did that. Go on '
+        f'from an earlier checkpoint, with {SLOWER}.'
+    )
 
 
 def test_ignore_does_not_look():
@@ -196,12 +268,34 @@ def test_a_skipped_step_leaves_no_trace(kind: str):
 
 
 def test_skipping_has_an_end():
+    """So many in a row; a good step between them counts anew."""
     distiller = zoo.distiller('cls', nonfinite='skip').train()
-    spoil(distiller.student.backbone.layer4)
-    for _ in range(IN_A_ROW - 1):
+    clean = distiller.data_preprocessor.forward
+    for _ in range(2):
+        distiller.data_preprocessor.forward = clean
         step(distiller)
-    with pytest.raises(FloatingPointError, match=f'number {IN_A_ROW} in a row'):
+        spoil_images(distiller)
+        for _ in range(IN_A_ROW - 1):
+            step(distiller)
+    with pytest.raises(
+        FloatingPointError, match=f'number {IN_A_ROW} in a row: the run stops.$'
+    ):
         step(distiller)
+
+
+@pytest.mark.parametrize('kind', ['cls', 'retinanet'])
+def test_what_is_logged_of_a_skipped_step(kind: str):
+    """Each loss as it was: also those that are finite."""
+    logs = []
+    for choice in ('ignore', 'skip'):
+        torch.manual_seed(0)
+        distiller = zoo.distiller(kind, nonfinite=choice).train()
+        spoil(distiller.teacher.backbone)
+        log = step(distiller, kind)
+        logs.append({key: float(value) for key, value in log.items()})
+    finite = [key for key, value in logs[0].items() if math.isfinite(value)]
+    assert finite and len(finite) < len(logs[0])
+    assert str(logs[0]) == str(logs[1])
 
 
 def test_broken_weights_cannot_be_skipped():
