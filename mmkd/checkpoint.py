@@ -100,6 +100,13 @@ def _is_torch_type(name: str) -> bool:
     return isinstance(found, torch.dtype) or bool(re.fullmatch(r'\w+Storage', name))
 
 
+def _in_python_3(module: str, name: str) -> tuple[str, str]:
+    """Today's name of a class: torch's files are in the protocol of Python 2."""
+    if module != '__builtin__':
+        return module, name
+    return 'builtins', 'range' if name == 'xrange' else name
+
+
 def _safe_pickle(foreign: set[str]) -> Any:
     """A stand-in for the module ``pickle`` that never imports what a file names."""
 
@@ -107,10 +114,7 @@ def _safe_pickle(foreign: set[str]) -> Any:
     class Unpickler(pickle._Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             """Return what the file names if it is harmless, else Inert."""
-            if (
-                module == '__builtin__'
-            ):  # as torch's protocol, which is Python 2's, says
-                module, name = 'builtins', 'range' if name == 'xrange' else name
+            module, name = _in_python_3(module, name)
             if name in _HARMLESS.get(module, '').split():
                 return super().find_class(module, name)
             if (module, name) in _STAND_INS:
