@@ -84,6 +84,17 @@ def test_dangerous_functions_are_inert(call: Any, tmp_path: Path):
     assert foreign and not mark.exists()
 
 
+def test_what_is_not_loaded_of_the_meta_data_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr('mmkd.checkpoint.print_log', lambda text, *_: said.append(text))
+    file = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict={}, meta=dict(x=Foreign())), file)
+    CheckpointLoader.load_checkpoint(file)
+    assert said == [f"'{file}': not loaded from its meta data: {__name__}.Foreign"]
+
+
 def test_trust_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     torch.save(dict(x=Foreign()), tmp_path / 'a.pth')
     with pytest.raises(RuntimeError, match='Foreign.*MMKD_TRUST_CHECKPOINTS=1'):

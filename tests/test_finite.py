@@ -202,6 +202,15 @@ def test_the_text_of_many_names(count: int, more: str):
     )
 
 
+def test_a_broken_image_is_named_by_its_file():
+    distiller = zoo.distiller('cls').train()
+    spoil_images(distiller)
+    data = zoo.batch('cls')
+    data['data_samples'][1].set_metainfo(dict(img_path='folder/b.png'))
+    with pytest.raises(FloatingPointError, match=r'not finite: folder/b\.png\. Look'):
+        distiller.train_step(data, zoo.optimizer(distiller))
+
+
 def test_ignore_does_not_look():
     distiller = zoo.distiller('cls', nonfinite='ignore').train()
     spoil(distiller.teacher.backbone.layer4)

@@ -20,6 +20,7 @@ from mmkd.files import WholeFiles, is_whole, save, whole
 from mmkd.hooks import CheckpointHook, SeedIterations
 from mmkd.hooks.checkpoints import Waiting
 from mmkd.hooks.seed_iterations import Order
+from mmkd.registry import HOOKS
 
 HERE = Path(__file__).parent
 
@@ -275,6 +276,22 @@ def test_resume_takes_the_last_whole_one(harm: Any, expected: str, tmp_path: Pat
 def test_it_is_the_hook_of_every_config(tmp_path: Path):
     hooks = runs.runner('cls', tmp_path, epochs=1).hooks
     assert any(type(hook) is CheckpointHook for hook in hooks)
+    assert type(HOOKS.build(dict(type='mmkd.CheckpointHook'))) is CheckpointHook
+
+
+def test_checkpoints_elsewhere(tmp_path: Path):
+    """Of ``out_dir`` each run has a folder; it goes on from there without the note."""
+    own = copy.deepcopy(BEST)
+    own['checkpoint']['out_dir'] = str(tmp_path / 'big disk')
+    for epochs in (1, 2):
+        settings = dict(default_hooks=own, **runs.validation('cls'))
+        made = runs.runner(
+            'cls', tmp_path / 'run', epochs=epochs, resume=epochs > 1, **settings
+        )
+        made.train()
+        assert made._has_loaded == (epochs > 1)
+        (tmp_path / 'run' / 'last_checkpoint').unlink()
+    assert 'epoch_2.pth' in whole_files(tmp_path / 'big disk' / 'run')
 
 
 def test_a_missed_validation_is_made_up_for(tmp_path: Path):
@@ -332,9 +349,11 @@ def test_which_validations_are_made_up_for(  # noqa: PLR0913
 
 def test_within_an_epoch_there_is_a_warning(tmp_path: Path):
     by_iter = dict(checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False))
-    first = runs.runner('cls', tmp_path, epochs=2, default_hooks=by_iter)
-    first.train()  # epochs of 4 iterations: saved at 3, 6 and 8
     said: list[str] = []
+    first = runs.runner('cls', tmp_path, epochs=2, default_hooks=by_iter)
+    first.logger.warning = lambda text, *_: said.append(text)
+    first.train()  # epochs of 4 iterations: saved at 3, 6 and 8
+    assert not any('made twice' in text for text in said)
     again = runs.runner('cls', tmp_path, epochs=2, default_hooks=by_iter, resume=True)
     again._load_from = str(tmp_path / 'iter_6.pth')
     again.logger.warning = lambda text, *_: said.append(text)

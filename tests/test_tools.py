@@ -353,16 +353,25 @@ def test_two_nodes_train_together(project: Path, tmp_path: Path) -> None:
     )
     options = ['--work-dir', str(tmp_path), '--cfg-options', 'train_cfg.max_epochs=1']
     command = ['bash', str(TOOLS / 'dist_train.sh'), str(project / 'ranks.py'), '1']
-    nodes = [
-        subprocess.Popen(
-            [*command, *options],
-            env=dict(env, NNODES='2', NODE_RANK=str(rank)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for rank in (0, 1)
-    ]
-    assert [node.wait(timeout=300) for node in nodes] == [0, 0]
+    nodes = []
+    for rank in (0, 1):
+        with (tmp_path / f'{rank}.txt').open('w') as said:
+            nodes.append(
+                subprocess.Popen(
+                    [*command, *options],
+                    env=dict(env, NNODES='2', NODE_RANK=str(rank)),
+                    stdout=said,
+                    stderr=said,
+                )
+            )
+    try:
+        ends = [node.wait(timeout=300) for node in nodes]
+    except subprocess.TimeoutExpired:
+        ends = [node.poll() for node in nodes]
+    for node in nodes:
+        node.terminate()
+    texts = [(tmp_path / f'{rank}.txt').read_text()[-3000:] for rank in (0, 1)]
+    assert ends == [0, 0], '\n'.join(texts)
     one, other = (torch.load(tmp_path / f'rank{i}.pth') for i in (0, 1))
     assert torch.equal(one['student.head.fc.weight'], other['student.head.fc.weight'])
 
