@@ -14,6 +14,9 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.fileio import LocalBackend, register_backend
 
+# A part with this bit is none to torch, which then gives whatever is in memory.
+FOLDER = 0x10
+
 
 @contextmanager
 def whole(file: str | Path) -> Iterator[Path]:
@@ -60,8 +63,11 @@ def damaged_part(file: str | Path) -> str | None:
     Without checksums (torch can leave them out) nothing is known of the parts.
     """
     with ZipFile(file) as archive:
-        checked = any(part.CRC for part in archive.infolist())
-        return archive.testzip() if checked else None
+        parts = archive.infolist()
+        for part in parts:
+            if part.external_attr & FOLDER:
+                return part.filename
+        return archive.testzip() if any(part.CRC for part in parts) else None
 
 
 def is_whole(file: str | Path) -> bool:

@@ -216,6 +216,36 @@ def test_any_damage_ends_in_content_or_a_named_error(zipped: bool, tmp_path: Pat
     assert peak < 8 * 2**30  # a wrong length is not believed
 
 
+@pytest.mark.slow
+def test_every_bit(tmp_path: Path):
+    """Of a small file: whichever is flipped, the content is never another one."""
+    file, content = tmp_path / 'a.pth', {'x': torch.ones(3)}
+    torch.save(content, file)
+    whole = file.read_bytes()
+    errors = 0
+    for place in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        file.write_bytes(data)
+        try:
+            assert same(read_checkpoint(file)[0], content), place
+        except RuntimeError:
+            errors += 1
+    assert 2000 < errors < 8 * len(whole)
+
+
+def test_a_part_that_calls_itself_a_folder(tmp_path: Path):
+    """torch would take its content from memory that nobody has written to."""
+    file = tmp_path / 'a.pth'
+    torch.save({'x': torch.ones(3)}, file)
+    data = bytearray(file.read_bytes())
+    entry = data.rindex(b'PK\x01\x02', 0, data.rindex(b'a/data/0'))
+    data[entry + 38] |= 0x10
+    file.write_bytes(data)
+    with pytest.raises(RuntimeError, match="its part 'a/data/0' is not"):
+        read_checkpoint(file)
+
+
 @pytest.mark.parametrize('trust', [True, False])
 def test_a_changed_weight_is_noticed(trust: bool, tmp_path: Path):
     file = tmp_path / 'a.pth'
