@@ -20,7 +20,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
-from mmkd.checkpoint import Report, load_weights, read_checkpoint, read_weights
+from mmkd.checkpoint import (
+    Report,
+    load_weights,
+    read_checkpoint,
+    read_for_mmengine,
+    read_weights,
+)
 from mmkd.files import is_whole
 
 
@@ -82,6 +88,25 @@ def test_dangerous_functions_are_inert(call: Any, tmp_path: Path):
     torch.save(dict(x=Attack(Path(text), call)), tmp_path / 'a.pth')
     content, foreign = read_checkpoint(tmp_path / 'a.pth')
     assert foreign and not mark.exists()
+
+
+@pytest.mark.parametrize(
+    'content',
+    [[Foreign()], (1, Foreign()), dict(a=[dict(b=Foreign())]), {Foreign(): 1}],
+)
+def test_what_training_needs_is_refused_wherever_it_is(content: Any, tmp_path: Path):
+    torch.save(dict(state_dict={}, x=content), tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match='holds objects of .*Foreign'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+
+
+def test_mmengine_reads_through_it(tmp_path: Path):
+    """Files and addresses, to the device that is asked for."""
+    for prefix in ('', 'http://', 'https://'):
+        assert CheckpointLoader._schemes[prefix] is read_for_mmengine
+    torch.save(dict(x=torch.ones(1)), tmp_path / 'a.pth')
+    found = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'meta')
+    assert found['x'].is_meta
 
 
 def test_what_is_not_loaded_of_the_meta_data_is_said(
