@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmkd.connectors import Uniformize
 from mmkd.hooks import TrainBranch, student_checkpoint
-from mmkd.hooks.train_branch import Report
+from mmkd.hooks.train_branch import Report, Tally, Teacher
 from mmkd.losses import SAKDBranch, SAKDMatch
 from mmkd.mixin import read_method
 from mmkd.targets import Targets
@@ -375,6 +375,48 @@ def test_branch_learns_and_is_reported(tmp_path: Path):
     assert reports[0].train < 0.6 < 0.9 < reports[1].train
     assert reports[1].chance == 2 / 8 and reports[1].val is None
     assert reports[1].scale > reports[0].scale > 0
+
+
+def test_the_recipe_naive(tmp_path: Path):
+    """Every step sees all images: momentum, decay and milestones by hand."""
+    recipe = dict(iters=8, lr=0.2, momentum=0.5, weight_decay=0.1)
+    recipe.update(milestones=[0.25, 0.5], gamma=0.1)
+    run = runner('cls', tmp_path, recipe, epochs=1, batch_size=8)
+    loader, branch = run.train_loop.dataloader, branch_of(run)
+    w = branch.frozen_weight.detach().clone().requires_grad_()
+    b = branch.frozen_bias.detach().clone().requires_grad_()
+    teacher = Teacher(run.model, run.model.terms['loss_branch'])
+    x, y = teacher.vectors(next(iter(loader)), training=True)
+    moved = [torch.zeros_like(w), torch.zeros_like(b)]
+    for step in range(8):
+        lr = 0.2 * 0.1 ** ((step >= 2) + (step >= 4))
+        logits = x @ w.mT + b
+        gradients = torch.autograd.grad(F.cross_entropy(logits, y), [w, b])
+        with torch.no_grad():
+            for p, v, gradient in zip((w, b), moved, gradients):
+                v.mul_(0.5).add_(gradient + 0.1 * p)
+                p.sub_(lr * v)
+    hook_of(run).before_train(run)
+    torch.testing.assert_close(branch.frozen_weight, w.detach())
+    torch.testing.assert_close(branch.frozen_bias, b.detach())
+    report = hook_of(run).reports['loss_branch']
+    assert report.train == (logits.argmax(1) == y).double().mean()
+
+
+@pytest.mark.parametrize('soft', [True, False])
+def test_what_is_counted_of_regions(soft: bool):
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.5, 0.0, 1.0]]).repeat(
+        2, 1
+    )
+    labels = torch.tensor([0, 1, 0]).repeat(2)
+    seen = Tally(3)
+    for part in (slice(2), slice(2, 6)):
+        hard = labels[part]
+        mixed = 0.6 * F.one_hot(hard, 3) + 0.4 * F.one_hot((hard + 1) % 3, 3)
+        seen.add(logits[part], mixed if soft else hard)
+    right, chance, scale = seen.result(torch.device('cpu'))
+    assert (right, chance) == pytest.approx((2 / 3, 2 / 3))
+    assert scale == pytest.approx(logits.var(1, unbiased=False).mean().sqrt().item())
 
 
 @pytest.mark.parametrize('kind', ['cls', 'pspnet', 'faster_rcnn'])
