@@ -504,6 +504,7 @@ def test_a_term_that_is_off_trains_no_branch(tmp_path: Path):
     ('report', 'words'),
     [
         (Report(train=0.6, val=0.5, chance=0.1, scale=2.0), []),
+        (Report(train=0.55, val=None, chance=0.45, scale=2.0), []),
         (Report(train=0.12, val=None, chance=0.1, scale=2.0), ['weak']),
         (Report(train=0.5, val=None, chance=0.48, scale=2.0), ['weak']),
         (Report(train=0.6, val=0.5, chance=0.1, scale=9.0), ['over-confident']),
