@@ -161,15 +161,16 @@ def read_checkpoint(
         trust = os.environ.get('MMKD_TRUST_CHECKPOINTS', '') not in ('', '0')
     foreign: set[str] = set()
     kwargs = {} if trust else {'pickle_module': _safe_pickle(foreign)}
-    damage = None
+    content = damage = None
     try:
         if is_zipfile(file):
             damage = damaged_part(file)
         else:
             _compare_with_name(file)
-        content = torch.load(
-            file, map_location=map_location, weights_only=False, **kwargs
-        )
+        if damage is None:
+            content = torch.load(
+                file, map_location=map_location, weights_only=False, **kwargs
+            )
     except Exception as error:  # a broken pickle can raise nearly anything
         raise RuntimeError(
             f"'{path}' cannot be read as a checkpoint. Is the file complete, and is it "

@@ -44,6 +44,7 @@ from mmkd.renormalize import statistics
 
 MAKE = 'python tools/record_teacher.py'
 TASKS = ('mmpretrain', 'mmengine')
+META = {'batch', 'command', 'config', 'images', 'levels', 'made_from'}
 Array = np.ndarray[Any, Any]
 Meta = dict[str, Any]
 
@@ -272,9 +273,7 @@ def _read_meta(file: Path) -> Meta:
     """What a recording says of itself."""
     try:
         meta: Meta = json.loads(file.read_text())
-        missing = {'batch', 'command', 'config', 'images', 'levels', 'made_from'} - {
-            *meta
-        }
+        missing = META - set(meta)
     except (ValueError, TypeError) as error:
         raise ValueError(_damaged(file, str(error))) from error
     if missing:

@@ -109,6 +109,9 @@ def test_a_file_without_the_part(tmp_path: Path):
     assert file.read(str(tmp_path / 'codebook.pth'), 'penultimate')['meta'] == {}
     with pytest.raises(ValueError, match="codebook.pth' has no intermediate part"):
         file.read(str(tmp_path / 'codebook.pth'), 'intermediate')
+    torch.save(dict(penultimate=Path()), tmp_path / 'codebook.pth')
+    with pytest.raises(ValueError, match="codebook.pth' holds objects of pathlib"):
+        file.read(str(tmp_path / 'codebook.pth'), 'penultimate')
     torch.save(torch.ones(1000), tmp_path / 'codebook.pth')
     with pytest.raises(ValueError, match="codebook.pth' has no penultimate part"):
         file.read(str(tmp_path / 'codebook.pth'), 'penultimate')

@@ -27,7 +27,10 @@ def read(codebook: str, part: str) -> dict[str, Any]:
             f"There is no codebook '{codebook}'. Make it once from the teacher and "
             f'its training set: {MAKE}'
         )
-    file, _ = read_checkpoint(path)
+    file, foreign = read_checkpoint(path)
+    if foreign:
+        names = ', '.join(sorted(foreign))
+        raise ValueError(f"'{codebook}' holds objects of {names}: it is no codebook.")
     if not isinstance(file, dict) or part not in file:
         raise ValueError(f"The codebook '{codebook}' has no {part} part.")
     return file
