@@ -364,8 +364,8 @@ def test_two_nodes_train_together(project: Path, tmp_path: Path) -> None:
                     stderr=said,
                 )
             )
-    try:
-        ends = [node.wait(timeout=300) for node in nodes]
+    try:  # in the end torch's agents wait up to 300 s for each other
+        ends = [node.wait(timeout=400) for node in nodes]
     except subprocess.TimeoutExpired:
         ends = [node.poll() for node in nodes]
     for node in nodes:
