@@ -26,7 +26,7 @@ import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, checkpoint
 from torch import Tensor, nn
 
 from mmkd.files import damaged_part
@@ -433,3 +433,5 @@ def register_safe_reader() -> None:
     CheckpointLoader.register_scheme(
         ('', 'http://', 'https://'), read_for_mmengine, force=True
     )
+    # What it makes of names like torchvision://resnet50 are addresses for this.
+    checkpoint.load_from_http = read_for_mmengine

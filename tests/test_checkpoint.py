@@ -509,3 +509,27 @@ def test_a_download_is_compared_with_the_hash_in_its_name(
     for _ in range(2):
         assert read_weights(f'https://a.b/c/{name}').keys() == net().state_dict().keys()
     assert asked == [(f'https://a.b/c/{name}', digest)]
+
+
+@pytest.mark.parametrize(
+    'name', ['torchvision://resnet18', 'open-mmlab://resnet18_v1c', 'mmcls://resnet18']
+)
+def test_what_names_stand_for_is_read_safely(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As init_cfg has them; without a network the error says where to put the file."""
+    mark = tmp_path / 'mark'
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+
+    def fetch(url: str, file: str, hash_prefix: str | None) -> None:
+        state = {f'backbone.{key}': value for key, value in net().state_dict().items()}
+        torch.save(dict(state_dict=state, meta=Attack(mark)), file)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', fetch)
+    assert '0.weight' in str(CheckpointLoader.load_checkpoint(name))
+    assert not mark.exists()
+    for file in (tmp_path / 'hub' / 'checkpoints').iterdir():
+        file.unlink()
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda *_, **__: 1 / 0)
+    with pytest.raises(RuntimeError, match='put it at'):
+        CheckpointLoader.load_checkpoint(name)
