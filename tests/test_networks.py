@@ -167,7 +167,7 @@ def test_the_original_codes_outputs(row: str) -> None:
     torch.testing.assert_close(torch.stack(found), expected, rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize('arch', PUBLISHED)
+@pytest.mark.parametrize('arch', [*TOOL['ARCHS'], 'mobilenetv1'])
 def test_every_weight_learns(arch: str) -> None:
     model = build(arch).double()
     images = image(64).expand(4, -1, -1, -1) * torch.arange(1, 5).view(4, 1, 1, 1)
