@@ -120,7 +120,7 @@ class CheckpointHook(UpstreamHook):  # type: ignore[misc]
     def _check_place(self, runner: Runner, loop: EpochBasedTrainLoop) -> None:
         """Warn of a checkpoint from within an epoch, which begins anew."""
         done = loop.iter - loop.epoch * len(loop.dataloader)
-        if runner._resume and done:
+        if done:  # only a resumed run has done any
             runner.logger.warning(
                 f'The checkpoint is from within an epoch, which begins anew: {done} '
                 'iterations are made twice. To go on exactly, save at the ends of '
