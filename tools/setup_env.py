@@ -24,11 +24,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +45,10 @@ PYTHONS = {
     'newest': ((3, 10), (3, 13)),
 }
 CHECK = 'import torch, torchvision, mmcv.ops, mmpretrain, mmdet, mmseg, mmkd'
+# PyTorch without CUDA, which the usual index does not have for Linux.
+CPU_BUILDS = 'https://download.pytorch.org/whl/cpu'
+# GB, with CUDA and without: an environment, and what is downloaded to make it.
+SIZES = {True: (6, 3), False: (2, 0.5)}
 # An installation that was cut short leaves packages of which files are missing, and pip
 # takes them for installed: make it forget them.
 MEND = """
@@ -213,6 +221,49 @@ def read_state(line: str) -> str:
     return 'installing' if line.startswith('Installing collected') else ''
 
 
+def gpu_is_here() -> bool:
+    return bool(shutil.which('nvidia-smi')) or Path('/dev/nvidiactl').exists()
+
+
+def without_cuda(pins: list[str], index: str = CPU_BUILDS) -> list[str]:
+    """The same versions built for CPUs alone, if there is one of each; else none."""
+    if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
+        return []  # the usual index has them
+    builds = []
+    python = f'cp{sys.version_info.major}{sys.version_info.minor}'
+    for name, _, version in (pin.partition('==') for pin in pins):
+        try:
+            with urllib.request.urlopen(f'{index}/{name}/', timeout=10) as page:
+                files = urllib.parse.unquote(page.read().decode())
+        except (OSError, HTTPException):  # no network, or none that leads there
+            return []
+        if f'{name}-{version}+cpu-{python}-' not in files:
+            return []
+        builds.append(f'{name}=={version}+cpu')
+    return builds
+
+
+def check_space(venv: Path, cuda: bool) -> None:
+    """End here rather than with a full disk, unless torch is installed already."""
+    if any(venv.glob('lib/python*/site-packages/torch')):
+        return
+    needs: dict[int, tuple[float, list[str]]] = {}
+    places = (venv, Path(tempfile.gettempdir()))  # pip downloads to the latter
+    for place, size in zip(places, SIZES[cuda]):
+        disk = place.stat().st_dev
+        total, names = needs.get(disk, (0, []))
+        needs[disk] = total + size, [*names, str(place)]
+    for need, names in needs.values():
+        free = shutil.disk_usage(names[0]).free / 1e9
+        if free < need:
+            sys.exit(
+                f'setup: {need:g} GB are needed and {free:.1f} GB are free, in '
+                f'{" and ".join(names)}. Free some, or choose another place for the '
+                'environment (make setup VENV=/path) or for temporary files '
+                '(TMPDIR=/path).'
+            )
+
+
 def device_tag(python: Path) -> str:
     """'cpu', or the CUDA version that operators will be compiled for."""
     code = 'import torch; print(torch.cuda.is_available() and torch.version.cuda or "")'
@@ -323,7 +374,9 @@ def make_venv(venv: Path) -> None:
         )
 
 
-def prepare(args: argparse.Namespace, pins: list[str], dev: list[str]) -> None:
+def prepare(
+    args: argparse.Namespace, pins: list[str], dev: list[str], gpu: bool
+) -> None:
     """Install everything; what is there already is kept."""
     venv = args.venv
     python = venv / 'bin' / 'python'
@@ -334,8 +387,13 @@ def prepare(args: argparse.Namespace, pins: list[str], dev: list[str]) -> None:
     numpy = [pin for pin in pins if pin.startswith('numpy')]
     # Without pins, what an earlier week has installed gives way to what is new.
     new = ('--upgrade',) if args.stack == 'newest' else ()
+    index: tuple[str, ...] = ()
+    if not (gpu or new) and (builds := without_cuda(torch)):
+        torch, index = builds, ('--extra-index-url', CPU_BUILDS)
+        say('No GPU here: PyTorch comes without CUDA.')
+    check_space(venv, cuda=not index)
     say(f'[1/4] {" and ".join(torch)}')
-    pip(python, 'install', *new, *BUILD_TOOLS, *torch, *numpy)
+    pip(python, 'install', *new, *BUILD_TOOLS, *torch, *numpy, *index)
     if new:
         version = 'import importlib.metadata as m; print(m.version("torch"))'
         torch[0] += f'=={read(python, "-c", version)}'
@@ -367,6 +425,7 @@ def main() -> None:
     pins = read_pins(ROOT / 'requirements' / f'{args.stack}.txt')
     dev = read_pins(ROOT / 'requirements' / 'dev.txt')
     week = time.strftime('%G-%V') if args.stack == 'newest' else ''
+    gpu = gpu_is_here()
     args.venv = args.venv.absolute()
     mark = args.venv / '.mmkd-ready'
     state = hashlib.sha256(
@@ -375,7 +434,8 @@ def main() -> None:
 
     def ready() -> bool:
         python = args.venv / 'bin' / 'python'
-        return mark.is_file() and mark.read_text() == state and python.exists()
+        made_for = mark.read_text() if mark.is_file() and python.exists() else ''
+        return made_for == f'{state} gpu' or (made_for == state and not gpu)
 
     if ready():
         return
@@ -385,11 +445,14 @@ def main() -> None:
             return
         say(
             f'Preparing {args.venv.name} with the {args.stack} stack '
-            '(once; about 10 minutes on two cores, 6 GB)'
+            '(once; about 10 minutes on two cores)'
         )
+        if gpu and mark.is_file() and not mark.read_text().endswith('gpu'):
+            say('  anew, since it was made on a machine without a GPU')
+            shutil.rmtree(args.venv)  # torch or mmcv in it may lack CUDA
         mark.unlink(missing_ok=True)
-        prepare(args, pins, dev)
-        mark.write_text(state)
+        prepare(args, pins, dev, gpu)
+        mark.write_text(f'{state} gpu' if gpu else state)
         say(f'Ready: {args.venv.name}')
 
 
