@@ -23,7 +23,7 @@ from urllib.parse import urlparse
 from zipfile import is_zipfile
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
@@ -187,7 +187,7 @@ def read_checkpoint(
 def _compare_with_name(file: Path) -> None:
     """Of a file in torch's old format nothing but a hash in its name may tell."""
     said = _hash_in(file.name)
-    if said is None or said.isdigit():  # that is a date
+    if said is None:
         return
     with file.open('rb') as opened:
         digest = sha256()
@@ -204,13 +204,14 @@ def _compare_with_name(file: Path) -> None:
 
 
 def _hash_in(name: str) -> str | None:
-    """What publishers write into a name: 'resnet50-0676ba61.pth'."""
-    found = re.search(r'-([a-f0-9]{8,})\.', name)
+    """What publishers write into a name: 'resnet50-0676ba61.pth'. A date is none."""
+    date = r'(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\.'
+    found = re.search(rf'-(?!{date})([a-f0-9]{{8,}})\.', name)
     return found and found.group(1)
 
 
 def download(url: str) -> Path:
-    """Fetch ``url`` into torch's hub cache, on one rank, and return the file."""
+    """Fetch ``url`` into torch's hub cache, on one rank of each node."""
     if urlparse(url).scheme not in ('http', 'https'):
         raise ValueError(
             f"'{url}': a checkpoint is a file or an http(s) address. Download it and "
@@ -220,7 +221,8 @@ def download(url: str) -> Path:
     folder = Path(hub) / 'checkpoints'
     file = folder / Path(urlparse(url).path).name
     error: Exception | None = None
-    if is_main_process() and not file.is_file():
+    first = int(os.environ.get('LOCAL_RANK', get_rank())) == 0
+    if first and not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(
@@ -230,9 +232,10 @@ def download(url: str) -> Path:
             error = caught
     barrier()
     if not file.is_file():
+        why = error or "see this node's first rank"
         raise RuntimeError(
-            f"Could not download '{url}' ({error or 'see the first rank'}). Without a "
-            f"network, download it elsewhere and put it at '{file}'."
+            f"Could not download '{url}' ({why}). Without a network, download it "
+            f"elsewhere and put it at '{file}'."
         ) from error
     return file
 

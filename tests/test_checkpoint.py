@@ -302,6 +302,7 @@ def test_a_file_without_checksums(tmp_path: Path):
         ('net-{sha}.pth', False),
         ('net-0123abcd.pth', True),
         ('net-20211231.pth', False),  # a date
+        ('net-20211331.pth', True),  # none
         ('net.pth', False),
     ],
 )
@@ -491,7 +492,14 @@ def test_download_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ('name', 'digest'), [('a-0123abcd.pth', '0123abcd'), ('a.pth', None)]
+    ('name', 'digest'),
+    [
+        ('a-0123abcd.pth', '0123abcd'),
+        ('a-01234567.pth', '01234567'),
+        ('a_20211231-0123abcd.pth', '0123abcd'),
+        ('a-20211231.pth', None),
+        ('a.pth', None),
+    ],
 )
 def test_a_download_is_compared_with_the_hash_in_its_name(
     name: str, digest: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -509,6 +517,41 @@ def test_a_download_is_compared_with_the_hash_in_its_name(
     for _ in range(2):
         assert read_weights(f'https://a.b/c/{name}').keys() == net().state_dict().keys()
     assert asked == [(f'https://a.b/c/{name}', digest)]
+
+
+@pytest.mark.parametrize(
+    ('rank', 'local', 'fetches'),
+    [
+        (0, '0', True),
+        (1, '1', False),
+        (2, '0', True),
+        (0, None, True),
+        (1, None, False),
+    ],
+)
+def test_one_rank_of_each_node_downloads(
+    rank: int,
+    local: str | None,
+    fetches: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Nodes may have no disk in common."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr('mmkd.checkpoint.get_rank', lambda: rank)
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    if local:
+        monkeypatch.setenv('LOCAL_RANK', local)
+    monkeypatch.setattr(
+        torch.hub,
+        'download_url_to_file',
+        lambda url, file, **_: torch.save(net().state_dict(), file),
+    )
+    if fetches:
+        assert read_weights('https://a.b/c.pth')
+    else:
+        with pytest.raises(RuntimeError, match="see this node's first rank"):
+            read_weights('https://a.b/c.pth')
 
 
 @pytest.mark.parametrize(
