@@ -5,7 +5,8 @@ A folder with
 - ``meta.json``: what it was made from, and what was recorded;
 - ``done.npy``: which blocks of views are written; a killed recording goes on there;
 - ``checks.npy``: checksums of views that the teacher saw, one in eight;
-- ``0.npy``, ``1.npy``, …: one array (views * images, …) for each level of each path.
+- ``0.npy``, ``1.npy``, …: one array (views * images, …) for each level of each path;
+- ``0.sums.npy``, …: checksums of their rows.
 
 Row ``v * images + i`` is view v of image i, as in :mod:`mmkd.datasets.views`. Arrays
 are mapped into memory: all processes of a machine share what they have read.
@@ -182,44 +183,92 @@ class Replay(Recorder):
 # -- levels on disk --------------------------------------------------------------------
 
 
-class Whole:
-    """A level as it is: (rows, *shape)."""
+class Level:
+    """Arrays of values for each row, and a checksum of every row.
 
-    def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
-        shape = (rows, *level['shape'])
-        self.values = _array(stem, shape, level['dtype'], mode)
+    Args:
+        files: Names without the ending.
+        forms: Shape (rows, …) and dtype of each.
+        mode: 'r', 'r+' or 'w+'.
+    """
 
-    def write(self, rows: slice, tensor: Tensor) -> None:
-        """Keep the tensor (n, *shape) of some rows."""
-        self.values[rows] = tensor.cpu().numpy()
+    def __init__(
+        self, files: list[Path], forms: list[tuple[tuple[int, ...], str]], mode: str
+    ) -> None:
+        self.arrays = [_array(f, *form, mode) for f, form in zip(files, forms)]
+        self.file = files[0]
+        sums = self.file.with_name(f'{self.file.name}.sums')
+        self.sums = _array(sums, (len(self.arrays[0]),), 'uint32', mode)
 
-    def read(self, rows: Array) -> Tensor:
-        """Give it back, in fp32."""
-        return torch.from_numpy(self.values[rows].astype(np.float32, copy=False))
+    def keep(self, rows: slice, *tensors: Tensor) -> None:
+        """Keep a tensor (n, …) in each array."""
+        kept = [
+            tensor.cpu().numpy().astype(array.dtype)
+            for tensor, array in zip(tensors, self.arrays)
+        ]
+        for array, values in zip(self.arrays, kept):
+            array[rows] = values
+        self.sums[rows] = _sums(kept)
+
+    def get(self, rows: Array) -> list[Array]:
+        """Give them back; raise if one is not what was kept."""
+        found = [array[rows] for array in self.arrays]
+        wrong = _sums(found) != self.sums[rows]
+        if wrong.any():
+            why = f'row {rows[wrong.argmax()]} is not what was written'
+            raise ValueError(
+                _damaged(self.file.with_name(f'{self.file.name}.npy'), why)
+            )
+        return found
 
     def flush(self) -> None:
         """Bring it to the disk."""
-        self.values.flush()  # type: ignore[attr-defined]
+        for array in (*self.arrays, self.sums):
+            array.flush()  # type: ignore[attr-defined]
 
 
-class TopK:
+def _sums(arrays: Sequence[Array]) -> Array:
+    """A number (n,) for each row that changes if one value (n, …) of it does."""
+    totals: Array = np.zeros(len(arrays[0]), 'uint32')
+    for array in arrays:
+        bits = array.reshape(len(array), -1).view(f'u{array.itemsize}')
+        totals += bits.sum(1, dtype='uint32')
+    return totals
+
+
+class Whole(Level):
+    """A level as it is: (rows, *shape)."""
+
+    def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
+        super().__init__([stem], [((rows, *level['shape']), level['dtype'])], mode)
+
+    def write(self, rows: slice, tensor: Tensor) -> None:
+        """Keep the tensor (n, *shape) of some rows."""
+        self.keep(rows, tensor)
+
+    def read(self, rows: Array) -> Tensor:
+        """Give it back, in fp32."""
+        (values,) = self.get(rows)
+        return torch.from_numpy(values.astype(np.float32, copy=False))
+
+
+class TopK(Level):
     """Of logits (rows, C) the k largest, their places, and one number for the rest."""
 
     def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
         self.classes = int(level['shape'][0])
         self.k, self.tau = int(level['k']), float(level['tau'])
         places = 'uint16' if self.classes <= 2**16 else 'uint32'
-        self.values = _array(stem, (rows, self.k + 1), level['dtype'], mode)
-        self.places = _array(
-            stem.with_name(f'{stem.name}.places'), (rows, self.k), places, mode
+        super().__init__(
+            [stem, stem.with_name(f'{stem.name}.places')],
+            [((rows, self.k + 1), level['dtype']), ((rows, self.k), places)],
+            mode,
         )
 
     def write(self, rows: slice, tensor: Tensor) -> None:
         """Keep logits (n, C)."""
         values, places = tensor.topk(self.k, dim=1)
-        kept = torch.cat([values, self._rest(tensor, places)], 1)
-        self.values[rows] = kept.cpu().numpy()
-        self.places[rows] = places.cpu().numpy()
+        self.keep(rows, torch.cat([values, self._rest(tensor, places)], 1), places)
 
     def _rest(self, logits: Tensor, places: Tensor) -> Tensor:
         """The logit (n, 1) that each of the others gets."""
@@ -230,16 +279,12 @@ class TopK:
 
     def read(self, rows: Array) -> Tensor:
         """Logits (n, C) in fp32."""
-        values = torch.from_numpy(self.values[rows].astype(np.float32, copy=False))
-        places = torch.from_numpy(self.places[rows].astype(np.int64))
+        kept, chosen = self.get(rows)
+        values = torch.from_numpy(kept.astype(np.float32, copy=False))
+        places = torch.from_numpy(chosen.astype(np.int64))
         logits = values[:, -1:].repeat(1, self.classes)
         logits.scatter_(1, places, values[:, :-1])
         return logits
-
-    def flush(self) -> None:
-        """Bring it to the disk."""
-        for array in (self.values, self.places):
-            array.flush()  # type: ignore[attr-defined]
 
 
 def _array(stem: Path, shape: tuple[int, ...], dtype: str, mode: str) -> Array:
@@ -480,6 +525,7 @@ class Recital:
         """How large the recording will be."""
         size = 4.0
         for form in (form for forms in self.meta['levels'].values() for form in forms):
+            size += 4
             width = np.dtype(form['dtype']).itemsize
             if 'k' in form:
                 places = 2 if form['shape'][0] <= 2**16 else 4
@@ -514,7 +560,7 @@ class Recital:
             if error.errno != errno.ENOSPC:
                 raise
             for made in self.folder.glob('*.npy'):
-                if re.fullmatch(r'done|checks|\d+(\.places)?', made.stem):
+                if re.fullmatch(r'done|checks|\d+(\.places|\.sums)?', made.stem):
                     made.unlink()
             raise OSError(
                 error.errno,

@@ -26,7 +26,7 @@ from mmkd.build import build_model, read_config
 from mmkd.datasets.views import CHECKED
 from mmkd.losses import KD
 from mmkd.mixin import OUR_HOOKS
-from mmkd.recording import Recital, Recording, TopK
+from mmkd.recording import Recital, Recording, TopK, Whole
 from mmkd.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -502,7 +502,9 @@ def test_a_stale_recording_is_refused(
         train(config, tmp_path)
 
 
-@pytest.mark.parametrize('name', ['0.npy', 'checks.npy', 'done.npy', 'meta.json'])
+@pytest.mark.parametrize(
+    'name', ['0.npy', '0.sums.npy', 'checks.npy', 'done.npy', 'meta.json']
+)
 @pytest.mark.parametrize('harm', ['gone', 'empty', 'half', 'other'])
 def test_a_damaged_recording_is_named(harm: str, name: str, made: Path, tmp_path: Path):
     """As a copy that was stopped leaves it, or a file of another recording."""
@@ -522,6 +524,29 @@ def test_a_damaged_recording_is_named(harm: str, name: str, made: Path, tmp_path
         words = 'There is no recording'
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         Recording(tmp_path / 'rec')
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'float32'])
+@pytest.mark.parametrize(
+    'kind, form', [(Whole, dict(shape=[2, 3])), (TopK, dict(shape=[7], k=4, tau=2.0))]
+)
+def test_every_changed_bit_of_a_row_is_noticed(
+    kind: Any, form: dict[str, Any], dtype: str, tmp_path: Path
+):
+    level = kind(tmp_path / '0', 3, dict(form, dtype=dtype), 'w+')
+    level.write(slice(0, 3), torch.randn(3, *form['shape']))
+    rows = np.array([2, 0])
+    flips = 0
+    for array in (*level.arrays, level.sums):
+        bits = array.view(f'u{array.itemsize}').reshape(3, -1)[2]
+        for place in np.ndindex(len(bits), 8 * array.itemsize):
+            flip = bits.dtype.type(1 << place[1])
+            bits[place[0]] ^= flip
+            with pytest.raises(ValueError, match='0.npy.*row 2 is not what was wri'):
+                level.read(rows)
+            bits[place[0]] ^= flip
+            flips += 1
+    assert flips >= 8 * (2 * 6 + 4) and level.read(rows).isfinite().all()
 
 
 def test_moved_data_and_student_settings_do_not_matter(made: Path, tmp_path: Path):
