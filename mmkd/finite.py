@@ -95,8 +95,9 @@ class Guard:
         for buffer, kept in self.kept:
             buffer.copy_(kept)
         # The running statistics may be broken by this very step.
-        broken = broken_weights(model, running=False)
-        ranks = all_gather_object((explain(seen, broken), bool(broken)))
+        broken, frozen = broken_weights(model, running=False), broken_teachers(model)
+        text = explain(seen, broken, frozen)
+        ranks = all_gather_object((text, bool(broken or frozen)))
         texts = [
             f'On rank {rank}:\n{text}' if len(ranks) > 1 else text
             for rank, (text, _) in enumerate(ranks)
@@ -118,12 +119,13 @@ class Guard:
         raise FloatingPointError(text)
 
 
-def explain(seen: Seen, broken: Sequence[str] = ()) -> str:
+def explain(seen: Seen, broken: Sequence[str] = (), frozen: Sequence[str] = ()) -> str:
     """Which losses are not finite, from where, and what may help; '' if all are.
 
     Args:
         seen: What is known of the step.
         broken: Names of weights that are not finite.
+        frozen: Likewise, of weights of the frozen teachers.
     """
     lines, sides = [], set()
     for name, value in seen.losses.items():
@@ -142,21 +144,23 @@ def explain(seen: Seen, broken: Sequence[str] = ()) -> str:
             lines.append(f"    {side} '{path}': {', '.join(where) or 'finite'}")
     if not lines:
         return ''
-    return '\n'.join([*lines, _advice(seen, broken, sides)])
+    return '\n'.join([*lines, _advice(seen, broken, frozen, sides)])
 
 
-def _advice(seen: Seen, broken: Sequence[str], sides: set[str]) -> str:
+def _advice(
+    seen: Seen, broken: Sequence[str], frozen: Sequence[str], sides: set[str]
+) -> str:
     """The likely cause and the way out, by what came first."""
     images = _odd_images(seen)
-    if broken and all(': ' in name for name in broken):
-        return (
-            f'Weights of a frozen teacher are not finite: {_list(broken)}. Training '
-            f"does not change them: does its dtype hold its file's values? {HALF}"
-        )
     if broken:
         return (
             f'Weights are not finite already: {_list(broken)}. The gradient of an '
             f'earlier step did that. Go on from an earlier checkpoint, with {SLOWER}.'
+        )
+    if frozen:
+        return (
+            f'Weights of a frozen teacher are not finite: {_list(frozen)}. Training '
+            f"does not change them: does its dtype hold its file's values? {HALF}"
         )
     if images:
         return f'The images are not finite: {_list(images)}. Look at their pipeline.'
@@ -202,17 +206,23 @@ def statistics(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def broken_weights(model: nn.Module, running: bool = True) -> list[str]:
-    """Names of parameters that are not finite, those of frozen teachers included.
+    """Names of parameters that are not finite.
 
     Args:
         model: A distiller, or any other.
         running: Look at running statistics as well. (Other buffers may hold anything.)
     """
     held = [*model.named_parameters(), *(statistics(model) if running else ())]
-    names = [name for name, value in held if not value.isfinite().all()]
-    for name, frozen in getattr(model, 'frozen', {}).items():
-        names += [f'{name}: {weight}' for weight in broken_weights(frozen.model)]
-    return names
+    return [name for name, value in held if not value.isfinite().all()]
+
+
+def broken_teachers(model: nn.Module) -> list[str]:
+    """Likewise of a distiller's frozen teachers, which are no part of its weights."""
+    return [
+        f'{name}: {weight}'
+        for name, frozen in getattr(model, 'frozen', {}).items()
+        for weight in broken_weights(frozen.model)
+    ]
 
 
 def check_weights(model: Any) -> None:

@@ -187,6 +187,15 @@ def test_the_text_of_levels():
     assert found == ['1 nan of 1536 values (level 0), 1 inf of 96 values (level 2)']
 
 
+def test_a_teachers_weight_that_counts_for_nothing_stops_nothing():
+    """As float16 makes of a large one. It is no part of what is saved either."""
+    distiller = zoo.distiller('retinanet').train()
+    distiller.teacher.bbox_head.retina_reg.bias.data[0] = INF
+    log = step(distiller, 'retinanet')
+    assert all(value.isfinite() for value in log.values())
+    check_weights(distiller)
+
+
 @pytest.mark.parametrize(('count', 'more'), [(4, ''), (5, ' and 1 more')])
 def test_the_text_of_many_names(count: int, more: str):
     model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
