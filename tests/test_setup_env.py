@@ -29,6 +29,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """One like PyTorch's, with torch 2.5.1 and torchvision 0.20.1 for CPUs."""
+    (tmp_path / 'portal').mkdir()
+    (tmp_path / 'portal/index.html').write_bytes(b'<h1>Caf\xe9: log in</h1>')
     for name, version in (('torch', '2.5.1'), ('torchvision', '0.20.1')):
         wheel = f'{name}-{version}%2Bcpu-{PYTHON}-{PYTHON}-linux_x86_64.whl'
         (tmp_path / name).mkdir()
@@ -55,6 +57,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         (['torch==2.5.1', 'torchvision==0.20'], []),  # half a pair does not work
         (['torch==2.5', 'torchvision==0.20.1'], []),
         (['torch==2.5.1', 'torchaudio==2.5.1'], []),  # no such page
+        (['portal==2.5.1'], []),  # not that page
     ],
 )
 def test_builds_without_cuda(index: str, pins: list[str], chosen: list[str]) -> None:

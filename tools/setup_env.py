@@ -234,7 +234,7 @@ def without_cuda(pins: list[str], index: str = CPU_BUILDS) -> list[str]:
     for name, _, version in (pin.partition('==') for pin in pins):
         try:
             with urllib.request.urlopen(f'{index}/{name}/', timeout=10) as page:
-                files = urllib.parse.unquote(page.read().decode())
+                files = urllib.parse.unquote(page.read().decode(errors='replace'))
         except (OSError, HTTPException):  # no network, or none that leads there
             return []
         if f'{name}-{version}+cpu-{python}-' not in files:
