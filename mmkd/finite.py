@@ -96,8 +96,8 @@ class Guard:
             buffer.copy_(kept)
         # The running statistics may be broken by this very step.
         broken, frozen = broken_weights(model, running=False), broken_teachers(model)
-        text = explain(seen, broken, frozen)
-        ranks = all_gather_object((text, bool(broken or frozen)))
+        here = explain(seen, broken, frozen), bool(broken or frozen)
+        ranks = all_gather_object(here)
         texts = [
             f'On rank {rank}:\n{text}' if len(ranks) > 1 else text
             for rank, (text, _) in enumerate(ranks)

@@ -183,22 +183,32 @@ class Replay(Recorder):
 # -- levels on disk --------------------------------------------------------------------
 
 
+def _arrays(level: Meta) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape of a row and dtype of what a level is kept in, by the file's ending."""
+    found = {'': (tuple(level['shape']), level['dtype'])}
+    if 'k' in level:
+        places = 'uint16' if level['shape'][0] <= 2**16 else 'uint32'
+        found[''] = (level['k'] + 1,), level['dtype']
+        found['.places'] = (level['k'],), places
+    return {**found, '.sums': ((), 'uint32')}
+
+
 class Level:
     """Arrays of values for each row, and a checksum of every row.
 
     Args:
-        files: Names without the ending.
-        forms: Shape (rows, …) and dtype of each.
+        stem: Name of the files without their endings.
+        rows: How many.
+        level: Shape and form.
         mode: 'r', 'r+' or 'w+'.
     """
 
-    def __init__(
-        self, files: list[Path], forms: list[tuple[tuple[int, ...], str]], mode: str
-    ) -> None:
-        self.arrays = [_array(f, *form, mode) for f, form in zip(files, forms)]
-        self.file = files[0]
-        sums = self.file.with_name(f'{self.file.name}.sums')
-        self.sums = _array(sums, (len(self.arrays[0]),), 'uint32', mode)
+    def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
+        self.stem = stem
+        *self.arrays, self.sums = [
+            _array(stem.with_name(stem.name + ending), (rows, *shape), dtype, mode)
+            for ending, (shape, dtype) in _arrays(level).items()
+        ]
 
     def keep(self, rows: slice, *tensors: Tensor) -> None:
         """Keep a tensor (n, …) in each array."""
@@ -216,9 +226,7 @@ class Level:
         wrong = _sums(found) != self.sums[rows]
         if wrong.any():
             why = f'row {rows[wrong.argmax()]} is not what was written'
-            raise ValueError(
-                _damaged(self.file.with_name(f'{self.file.name}.npy'), why)
-            )
+            raise ValueError(_damaged(_npy(self.stem), why))
         return found
 
     def flush(self) -> None:
@@ -239,9 +247,6 @@ def _sums(arrays: Sequence[Array]) -> Array:
 class Whole(Level):
     """A level as it is: (rows, *shape)."""
 
-    def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
-        super().__init__([stem], [((rows, *level['shape']), level['dtype'])], mode)
-
     def write(self, rows: slice, tensor: Tensor) -> None:
         """Keep the tensor (n, *shape) of some rows."""
         self.keep(rows, tensor)
@@ -258,12 +263,7 @@ class TopK(Level):
     def __init__(self, stem: Path, rows: int, level: Meta, mode: str) -> None:
         self.classes = int(level['shape'][0])
         self.k, self.tau = int(level['k']), float(level['tau'])
-        places = 'uint16' if self.classes <= 2**16 else 'uint32'
-        super().__init__(
-            [stem, stem.with_name(f'{stem.name}.places')],
-            [((rows, self.k + 1), level['dtype']), ((rows, self.k), places)],
-            mode,
-        )
+        super().__init__(stem, rows, level, mode)
 
     def write(self, rows: slice, tensor: Tensor) -> None:
         """Keep logits (n, C)."""
@@ -287,9 +287,13 @@ class TopK(Level):
         return logits
 
 
+def _npy(stem: Path) -> Path:
+    return stem.with_name(f'{stem.name}.npy')
+
+
 def _array(stem: Path, shape: tuple[int, ...], dtype: str, mode: str) -> Array:
     """Map a file; 'w+' makes it, with room on the disk for all of it."""
-    file = stem.with_name(f'{stem.name}.npy')
+    file = _npy(stem)
     if mode == 'w+':
         made: Array = open_memmap(file, mode, np.dtype(dtype), shape)  # type: ignore
         if hasattr(os, 'posix_fallocate'):  # a full disk would end a mapped write
@@ -523,15 +527,14 @@ class Recital:
     @property
     def gigabytes(self) -> float:
         """How large the recording will be."""
-        size = 4.0
-        for form in (form for forms in self.meta['levels'].values() for form in forms):
-            size += 4
-            width = np.dtype(form['dtype']).itemsize
-            if 'k' in form:
-                places = 2 if form['shape'][0] <= 2**16 else 4
-                size += (form['k'] + 1) * width + form['k'] * places
-            else:
-                size += float(np.prod(form['shape'])) * width
+        arrays = [
+            array
+            for levels in self.meta['levels'].values()
+            for level in levels
+            for array in _arrays(level).values()
+        ]
+        size = 4  # of the view's checksum
+        size += sum(math.prod(shape) * np.dtype(d).itemsize for shape, d in arrays)
         return self.rows * size / 1e9
 
     def _prepare(self) -> tuple[Array, Array, dict[str, list[Whole | TopK]]]:

@@ -605,6 +605,23 @@ def test_half_precision_and_top_k_through_the_tool(made: Path, tmp_path: Path):
     assert form == [dict(shape=[zoo.CLASSES], dtype='float16', k=3, tau=4.0)]
 
 
+@pytest.mark.parametrize('form', [{}, dict(k=3, tau=4.0)])
+@pytest.mark.parametrize('dtype', ['float16', 'float32'])
+def test_the_size_is_told_before(form: dict[str, Any], dtype: str, tmp_path: Path):
+    """That of the files, but for their headers and the list of what is done."""
+    one = recital(zoo.distiller('cls'), runs.Images('cls'))
+    one.folder = tmp_path / 'rec'
+    one.meta['levels'] = {
+        'map': [dict(shape=[2, 3], dtype=dtype), dict(shape=[5], dtype=dtype)],
+        'head': [dict(shape=[zoo.CLASSES], dtype=dtype, **form)],
+    }
+    one._prepare()
+    arrays = {file.stem: np.load(file) for file in one.folder.glob('*.npy')}
+    del arrays['done']
+    total = sum(array.nbytes for array in arrays.values())
+    assert one.gigabytes == pytest.approx(total / 1e9, rel=1e-12)
+
+
 def test_half_precision_refuses_what_it_cannot_hold():
     one = recital(zoo.distiller('cls'), runs.Images('cls'))
     form = dict(shape=[2], dtype='float16')

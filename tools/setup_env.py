@@ -45,9 +45,11 @@ PYTHONS = {
     'newest': ((3, 10), (3, 13)),
 }
 CHECK = 'import torch, torchvision, mmcv.ops, mmpretrain, mmdet, mmseg, mmkd'
+ABI = f'cp{sys.version_info.major}{sys.version_info.minor}'
 # PyTorch without CUDA, which the usual index does not have for Linux.
 CPU_BUILDS = 'https://download.pytorch.org/whl/cpu'
-# GB, with CUDA and without: an environment, and what is downloaded to make it.
+# GB, with CUDA and without: an environment, and what is downloaded to make it. Without,
+# torch 2.13 takes 0.7, and all else 0.9.
 SIZES = {True: (6, 3), False: (2, 0.5)}
 # An installation that was cut short leaves packages of which files are missing, and pip
 # takes them for installed: make it forget them.
@@ -230,14 +232,13 @@ def without_cuda(pins: list[str], index: str = CPU_BUILDS) -> list[str]:
     if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
         return []  # the usual index has them
     builds = []
-    python = f'cp{sys.version_info.major}{sys.version_info.minor}'
     for name, _, version in (pin.partition('==') for pin in pins):
         try:
             with urllib.request.urlopen(f'{index}/{name}/', timeout=10) as page:
                 files = urllib.parse.unquote(page.read().decode(errors='replace'))
         except (OSError, HTTPException):  # no network, or none that leads there
             return []
-        if f'{name}-{version}+cpu-{python}-' not in files:
+        if f'{name}-{version}+cpu-{ABI}-' not in files:
             return []
         builds.append(f'{name}=={version}+cpu')
     return builds
@@ -295,7 +296,7 @@ def newest(python: Path, name: str) -> str:
 def build_mmcv(python: Path, pin: str, torch_pin: str, cache: Path, jobs: int) -> Path:
     """Return a wheel of mmcv with operators, from the cache or compiled now."""
     device = device_tag(python)
-    tag = f'cp{sys.version_info.major}{sys.version_info.minor}-{platform.machine()}'
+    tag = f'{ABI}-{platform.machine()}'
     key = '_'.join([pin, torch_pin, tag, device]).replace('==', '-')
     folder = cache / 'wheels' / key
     with lock(cache / 'locks' / f'{key}.lock'):
