@@ -1,8 +1,8 @@
 """mmkd: knowledge distillation for OpenMMLab.
 
 Importing it registers everything under the scope ``mmkd``. It makes mmengine read
-checkpoint files without running code from them (see :mod:`mmkd.checkpoint`) and write
-them so that they are whole (:mod:`mmkd.files`, :mod:`mmkd.hooks.checkpoints`).
+checkpoint files without running code from them (see :mod:`mmkd.checkpoints.load`) and write
+them so that they are whole (:mod:`mmkd.checkpoints.whole`, :mod:`mmkd.hooks.checkpoints`).
 """
 
 try:
@@ -13,8 +13,8 @@ except ImportError as error:
         "(the official packages) or 'mmkd[onedl]' (their maintained forks)."
     ) from error
 
-from mmkd.checkpoint import read_for_mmengine, register_safe_reader
-from mmkd.files import register_safe_writer
+from mmkd.checkpoints.load import read_for_mmengine, register_safe_reader
+from mmkd.checkpoints.whole import register_safe_writer
 from mmkd.hooks.checkpoints import register_checkpoint_hook
 from mmkd.mixin import distill
 from mmkd.registry import DATASETS, HOOKS, MODELS, TASK_UTILS

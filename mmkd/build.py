@@ -1,10 +1,10 @@
-"""A model from a dict, a config file or 'mmdet::…'; and the holder of frozen models."""
+"""A model from a dict, a config file or 'mmdet::…'; and what belongs to it."""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -120,24 +120,6 @@ def _importable(package: str) -> bool:
     except ImportError:
         return False
     return True
-
-
-class Frozen:
-    """Holds a model outside the module tree of its owner.
-
-    So it is in no ``parameters()``, ``state_dict()``, optimizer, DDP bucket or EMA
-    copy, and ``train()`` does not reach it. Copies of the owner share it.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model.eval().requires_grad_(False)
-
-    def __deepcopy__(self, _: dict[int, Any]) -> Frozen:
-        return self
-
-    def apply(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        """Follow the owner to another device or dtype."""
-        self.model._apply(function)  # type: ignore[no-untyped-call]
 
 
 def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> Any:

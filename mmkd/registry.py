@@ -26,6 +26,7 @@ MODELS = Registry(
     parent=MMENGINE_MODELS,
     scope='mmkd',
     locations=[
+        'mmkd.backbones',
         'mmkd.connectors',
         'mmkd.distillers',
         'mmkd.losses',

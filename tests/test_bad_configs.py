@@ -79,7 +79,7 @@ def everything() -> dict[str, Any]:
                 dict(type='mmkd.CWT', expand_ratio=1.0, depth=1, nonlinear=True),
             ],
             teacher_connector=dict(type='mmkd.Align', space='auto'),
-            loss=dict(type='mmkd.AttentionTransfer', reduction='mean'),
+            loss=dict(type='mmkd.AT', reduction='mean'),
             source='a',
         ),
         loss_u=dict(
@@ -91,7 +91,7 @@ def everything() -> dict[str, Any]:
         loss_od=dict(
             student='backbone[0]',
             connector=dict(type='mmkd.Align'),
-            loss=dict(type='mmkd.Overhaul', margin=-0.5),
+            loss=dict(type='mmkd.OFD', margin=-0.5),
         ),
         loss_branch=dict(
             student='backbone[0]',

@@ -15,11 +15,9 @@ import zoo
 from mmengine.config import Config
 
 from mmkd.registry import MODELS
+from mmkd.yardstick import growth, page, pairs, tables
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
-sys.path.insert(0, str(TOOLS))
-
-from yardstick import growth, page, pairs, tables  # noqa: E402
 
 SMALL = ('--size', 32, '--batch', 2, '--steps', 2)
 

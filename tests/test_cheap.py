@@ -12,7 +12,7 @@ import zoo
 from mmengine.logging import MessageHub
 from torch import nn
 
-from mmkd.cheap import TeacherOptions, compile_parts
+from mmkd.teacher.cheap import TeacherOptions, compile_parts
 from mmkd.recorder import Enough, Recorder
 from mmkd.registry import MODELS
 

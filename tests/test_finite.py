@@ -18,7 +18,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmkd.build import build_model
-from mmkd.checkpoint import load_weights
+from mmkd.checkpoints.load import load_weights
 from mmkd.finite import IN_A_ROW, Guard, broken_weights, check_weights
 
 NAN, INF = float('nan'), float('inf')

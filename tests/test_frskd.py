@@ -18,7 +18,7 @@ from test_losses import wave
 from torch import Tensor, nn
 
 from mmkd.connectors import Align
-from mmkd.losses import KD, MSE, AttentionTransfer, Overhaul
+from mmkd.losses import KD, MSE, AT, OFD
 from mmkd.mixin import read_method
 from mmkd.networks import (
     FRSKDNeck,
@@ -128,7 +128,7 @@ def test_authors_values(settings: Any, logits: Any, means: Any, loss: float):
     z = teacher.head(refined[-1])
     assert z[0, :3].tolist() == pytest.approx(logits, rel=1e-9)
     assert [x.mean().item() for x in refined] == pytest.approx(means, rel=1e-9)
-    attention = sum(AttentionTransfer()(f, t) for f, t in zip(features, refined))
+    attention = sum(AT()(f, t) for f, t in zip(features, refined))
     total = 2 * KD(tau=4)(wave(2, 5), z) + 100 * attention
     assert total.item() == pytest.approx(loss, rel=1e-9)
 
@@ -159,7 +159,7 @@ def test_authors_value_with_sla():
     extra = teacher.extra_losses(images, z, own, student, Targets(labels=labels))
     total = F.cross_entropy(z, labels) + F.cross_entropy(own, labels)
     total += 1.0 * KD(tau=4)(z, own) + sum(extra.values())
-    total += 20 * sum(AttentionTransfer()(f, t) for f, t in zip(features, refined))
+    total += 20 * sum(AT()(f, t) for f, t in zip(features, refined))
     assert total.item() == pytest.approx(19.728408250981897, rel=1e-9)
 
 
@@ -253,7 +253,7 @@ def test_bad_argument(shapes: Any, settings: dict[str, Any], word: str):
 
 # -- attention transfer ---------------------------------------------------------------
 
-LOSSES = [AttentionTransfer(), AttentionTransfer('batch')]
+LOSSES = [AT(), AT('batch')]
 
 
 def maps(size: int = 4) -> tuple[Tensor, Tensor]:
@@ -266,12 +266,12 @@ def test_attention_naive():
     for a, b in zip(s, t):
         a, b = (x.square().mean(0) for x in (a, b))
         total += float((a / a.square().sum().sqrt() - b / b.norm()).square().sum())
-    assert AttentionTransfer()(s, t).item() == pytest.approx(total / (2 * 16))
-    assert AttentionTransfer('batch')(s, t).item() == pytest.approx(total / 2)
+    assert AT()(s, t).item() == pytest.approx(total / (2 * 16))
+    assert AT('batch')(s, t).item() == pytest.approx(total / 2)
 
 
 @pytest.mark.parametrize('loss', LOSSES, ids=lambda loss: loss.reduction)
-def test_attention_properties(loss: AttentionTransfer):
+def test_attention_properties(loss: AT):
     s, t = maps()
     value = loss(s, t)
     assert loss(s, -2 * s).abs() < 1e-12  # a factor does not matter
@@ -292,15 +292,15 @@ def test_attention_bounds(size: int):
     """Two at most, or 2 / HW: where it depends on the resolution and where not."""
     s, t = torch.zeros(2, 1, 1, size, size)
     s[..., 0, 0], t[..., -1, -1] = 1, 1
-    assert AttentionTransfer('batch')(s, t) == 2
-    assert AttentionTransfer()(s, t) == 2 / size**2
+    assert AT('batch')(s, t) == 2
+    assert AT()(s, t) == 2 / size**2
 
 
 def test_attention_of_two_sizes():
     with pytest.raises(ValueError, match='Align'):
-        AttentionTransfer()(maps(4)[0], maps(8)[1])
+        AT()(maps(4)[0], maps(8)[1])
     with pytest.raises(ValueError, match='batch'):
-        AttentionTransfer('sum')
+        AT('sum')
 
 
 # -- the authors' other losses ---------------------------------------------------------
@@ -308,7 +308,7 @@ def test_attention_of_two_sizes():
 # Made by github.com/MingiJi/FRSKD 98b87e5 (OD, HintLoss, with beta alone) in float64,
 # with the weights of `filled` and the features below.
 ABLATIONS = [
-    (dict(norm=True, bias=False), Overhaul(), 399.40714767473025),
+    (dict(norm=True, bias=False), OFD(), 399.40714767473025),
     (dict(norm=True, bias=False, relu=True), MSE(), 13.324862237712672),
 ]
 
@@ -337,7 +337,7 @@ def test_overhaul_naive():
         for x, y in zip(a.flatten().tolist(), b.flatten().tolist()):
             y = max(y, -0.5)
             total += share * (x - y) ** 2 / 2 if x > y or y > 0 else 0.0
-    assert Overhaul(-0.5)(s, t).item() == pytest.approx(total)
+    assert OFD(-0.5)(s, t).item() == pytest.approx(total)
 
 
 @pytest.mark.parametrize(
@@ -352,22 +352,22 @@ def test_overhaul_naive():
 )
 def test_overhaul_of_a_number(s: float, t: float, value: float):
     level = torch.full((1, 1, 1, 1), s), torch.full((1, 1, 1, 1), t)
-    one = Overhaul()(*([x] for x in level))
+    one = OFD()(*([x] for x in level))
     assert one.item() == pytest.approx(value)
-    assert Overhaul()(*([x] * 3 for x in level)).item() == pytest.approx(1.75 * value)
+    assert OFD()(*([x] * 3 for x in level)).item() == pytest.approx(1.75 * value)
 
 
 def test_overhaul_properties():
     s = [wave(2, 3, 4, 4).requires_grad_(), wave(2, 3, 2, 2).requires_grad_()]
     t = [x.detach().clone().requires_grad_() for x in s]
-    assert Overhaul(-9.0)(s, t) == 0
+    assert OFD(-9.0)(s, t) == 0
     below = [x.detach().clamp(max=-5) for x in s]  # as good as any negative value
-    assert Overhaul()(below, [torch.full_like(x, -2.0) for x in below]) == 0
+    assert OFD()(below, [torch.full_like(x, -2.0) for x in below]) == 0
     t = [wave(*x.shape, phase=1).requires_grad_() for x in s]
-    assert torch.autograd.gradcheck(lambda *x: Overhaul()(x, t), s)
-    Overhaul()(s, t).backward()
+    assert torch.autograd.gradcheck(lambda *x: OFD()(x, t), s)
+    OFD()(s, t).backward()
     assert all(x.grad is None for x in t)
-    half = Overhaul()(*([100 * x.half() for x in side] for side in (s, t)))
+    half = OFD()(*([100 * x.half() for x in side] for side in (s, t)))
     assert half.dtype == torch.float32 and half.isfinite()
 
 

@@ -16,7 +16,7 @@ import torch
 from mmengine.fileio import get_file_backend
 
 from mmkd.codebook.work import Work
-from mmkd.files import WholeFiles, is_whole, save, whole
+from mmkd.checkpoints.whole import WholeFiles, is_whole, save, whole
 from mmkd.hooks import CheckpointHook, SeedIterations
 from mmkd.hooks.checkpoints import Waiting
 from mmkd.hooks.seed_iterations import Order
@@ -91,7 +91,7 @@ def test_it_is_on_the_disk_before_it_has_the_name(
 ):
     """Ranks that write the same file do so under names of their own."""
     file, seen = tmp_path / 'a.pth', []
-    monkeypatch.setattr('mmkd.files.get_rank', lambda: rank)
+    monkeypatch.setattr('mmkd.checkpoints.whole.get_rank', lambda: rank)
     monkeypatch.setattr(os, 'fsync', lambda _: seen.append(os.listdir(tmp_path)))
     save({'a': torch.ones(3)}, file)
     assert seen == [[name]] and os.listdir(tmp_path) == ['a.pth']

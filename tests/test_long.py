@@ -124,7 +124,7 @@ def itself() -> dict[str, Any]:
         loss_at=dict(
             student='backbone',
             teacher='pyramid',
-            loss=dict(type='mmkd.AttentionTransfer'),
+            loss=dict(type='mmkd.AT'),
         ),
     )
     return dict(

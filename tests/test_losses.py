@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd import losses
-from mmkd.losses import CWD, KD, MSE, AttentionTransfer
+from mmkd.losses import CWD, KD, MSE, AT
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -39,8 +39,8 @@ LOSSES = [
     CWD(),
     MSE(),
     MSE('batch'),
-    AttentionTransfer(),
-    AttentionTransfer('batch'),
+    AT(),
+    AT('batch'),
 ]
 
 
@@ -174,7 +174,7 @@ def test_per_pixel_is_the_same_as_flat():
         (KD(), KD(4.0, activation='softmax', ignore=True)),
         (CWD(), CWD(4.0)),
         (MSE(), MSE('mean')),
-        (AttentionTransfer(), AttentionTransfer('mean')),
+        (AT(), AT('mean')),
     ],
     ids=repr,
 )

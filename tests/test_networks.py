@@ -18,7 +18,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmkd.build import build_model
-from mmkd.checkpoint import read_checkpoint
+from mmkd.checkpoints.load import read_checkpoint
 from mmkd.registry import MODELS
 
 ROOT = Path(__file__).parents[1]

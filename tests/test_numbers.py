@@ -24,10 +24,10 @@ from mmkd.losses import (
     CWD,
     KD,
     MSE,
-    AttentionTransfer,
+    AT,
     LetKDIntermediate,
     LetKDPenultimate,
-    Overhaul,
+    OFD,
     SAKDBranch,
     SAKDMatch,
 )
@@ -90,9 +90,9 @@ LOSSES: dict[str, list[Case]] = {
     ],
     'CWD': [Case(CWD, MAP), Case(lambda: CWD(tau=1.0), MAP)],
     'MSE': [Case(MSE, MAP), Case(lambda: MSE('batch'), (2, 7, 5))],
-    'AttentionTransfer': [
-        Case(AttentionTransfer, MAP, (2, 3, 4, 4)),
-        Case(lambda: AttentionTransfer('batch'), MAP),
+    'AT': [
+        Case(AT, MAP, (2, 3, 4, 4)),
+        Case(lambda: AT('batch'), MAP),
     ],
     'LetKDPenultimate': [
         Case(lambda: LetKDPenultimate('random'), MAP, (2, 3, 8, 8), zero=False)
@@ -106,7 +106,7 @@ LOSSES: dict[str, list[Case]] = {
             zero=False,
         )
     ],
-    'Overhaul': [Case(Overhaul, LEVELS)],
+    'OFD': [Case(OFD, LEVELS)],
     'SAKDMatch': [
         *(
             Case(lambda form=form: SAKDMatch(dict(form=form)), LEVELS, WIDER)

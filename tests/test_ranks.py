@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.launch import SHARDING, check_sharding
-from mmkd.losses import KD, LetKDIntermediate, Overhaul, SAKDBranch, SAKDMatch
+from mmkd.losses import KD, LetKDIntermediate, OFD, SAKDBranch, SAKDMatch
 from mmkd.networks.letkd import KDLayer
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -183,7 +183,7 @@ def test_images_count_alike(loss: nn.Module):
 
 def test_overhaul_images_count_alike():
     s, t = test_losses.wave(4, 3, 4, 4), test_losses.wave(4, 3, 4, 4, phase=1)
-    loss = Overhaul()
+    loss = OFD()
     halves = loss([s[:2]], [t[:2]]), loss([s[2:]], [t[2:]])
     assert sum(halves).item() / 2 == pytest.approx(loss([s], [t]).item(), rel=1e-12)
 

@@ -8,7 +8,7 @@ import zoo
 from mmengine.model import ImgDataPreprocessor
 from torch import nn
 
-from mmkd.renormalize import Renormalize
+from mmkd.teacher.renormalize import Renormalize
 
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 HALF = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])

@@ -5,7 +5,7 @@ r"""What distillation costs, beside loops and losses written by hand.
     python tools/benchmark.py --size 64 --batch 2 --steps 10 --out bench   # every pair
 
 Three students with the same weights take turns at the same batches in one process: one
-trains alone, one in a loop written by hand (tools/yardstick/by_hand.py), one in mmkd.
+trains alone, one in a loop written by hand (mmkd/yardstick/by_hand.py), one in mmkd.
 The losses must agree. What is reported are ratios of steps that stand side by side, so
 that a machine that is now slower and now faster does little harm. Weights are random
 and the images noise: nothing is downloaded.
@@ -34,11 +34,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 if TYPE_CHECKING:
     import torch
-    from yardstick.clock import Length
+    from mmkd.yardstick.clock import Length
 
 ROOT = Path(__file__).resolve().parents[1]
 # The name of a table, and what measures one row of it, or some.
@@ -125,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     typed = sys.argv[1:] if argv is None else argv
     command = f'python tools/benchmark.py {shlex.join(typed)}'.strip()
-    from yardstick.page import read, write
+    from mmkd.yardstick.page import read, write
 
     from mmkd.launch import short_errors
 
@@ -156,13 +154,13 @@ def main(argv: list[str] | None = None) -> None:
 def jobs(args: argparse.Namespace) -> Iterator[Job]:
     """The name of a table, and what measures rows of it; one after another."""
     if args.startup:
-        from yardstick import startup
+        from mmkd.yardstick import startup
 
         yield 'startup', startup.measure
         return
     device, length = prepare(args)
     if args.losses is not None:
-        from yardstick import losses
+        from mmkd.yardstick import losses
 
         given = (args.losses, args.size or 512, device, length)
         yield 'losses', partial(losses.measure, *given)
@@ -173,7 +171,7 @@ def jobs(args: argparse.Namespace) -> Iterator[Job]:
 def prepare(args: argparse.Namespace) -> tuple[torch.device, Length]:
     """Set torch up, the same for all ways; return where and how long."""
     import torch
-    from yardstick.clock import Length
+    from mmkd.yardstick.clock import Length
 
     device = torch.device(args.device or 'cpu')
     if args.device is None and torch.cuda.is_available():
@@ -190,7 +188,7 @@ def on_pairs(
     args: argparse.Namespace, device: torch.device, length: Length
 ) -> Iterator[Job]:
     """As :func:`jobs`, for what is measured on pairs of models."""
-    from yardstick import growth, pairs, ranks, razor, steps, teachers
+    from mmkd.yardstick import growth, pairs, ranks, razor, steps, teachers
 
     few = args.grow is not None or args.ranks is not None
     names = list(pairs.PAIRS)[: 1 if few else None]
@@ -221,7 +219,7 @@ def on_pairs(
 
 def keep(file: Path, row: dict[str, Any]) -> None:
     """Add a row to a file, in the place of an older one of the same; print it."""
-    from yardstick.tables import TABLES
+    from mmkd.yardstick.tables import TABLES
 
     rows = json.loads(file.read_text()) if file.is_file() else []
     same = [all(old.get(key) == row.get(key) for key in SAME) for old in rows]

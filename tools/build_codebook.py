@@ -226,7 +226,7 @@ def make(args: argparse.Namespace) -> None:
 
 
 def write(content: dict[str, Any], out: Path) -> None:
-    from mmkd.files import save
+    from mmkd.checkpoints.whole import save
 
     out.parent.mkdir(parents=True, exist_ok=True)
     save(content, out)

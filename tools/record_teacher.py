@@ -103,7 +103,7 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmkd.build import read_config
     from mmkd.launch import check_files, merge_options
     from mmkd.mixin import register
-    from mmkd.recording import Recital, record, replayed
+    from mmkd.recording.reader import Recital, record, replayed
 
     folder = args.out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():

@@ -28,7 +28,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmkd.losses import KD, SAKDBranch, SAKDMatch
-from mmkd.networks.resnet import CifarResNet
+from mmkd.backbones.resnet import CifarResNet
 from mmkd.targets import Targets
 
 FORMS = ('u1', 'u2', 'u3')

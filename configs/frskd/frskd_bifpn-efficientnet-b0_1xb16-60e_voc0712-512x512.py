@@ -6,7 +6,7 @@ _base_ = [
 # The authors' self-teacher, loss and weights. RECONSTRUCTION: loss_kd compares logits
 # before they are enlarged, and without pixels of no class.
 _base_.terms.loss_at.update(
-    student='neck', loss=dict(type='mmkd.AttentionTransfer'), weight=50.0
+    student='neck', loss=dict(type='mmkd.AT'), weight=50.0
 )
 model = dict(
     _base_.distiller,

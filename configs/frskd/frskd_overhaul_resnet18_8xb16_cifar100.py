@@ -12,7 +12,7 @@ param_scheduler = dict(milestones=[100, 150], gamma=0.1)
 _base_.terms.loss_at.update(
     teacher=['pyramid.0.top_down.0', *(f'pyramid.0.bottom_up.{i}' for i in range(3))],
     connector=dict(type='mmkd.Align', bias=False, norm=True, always=True),
-    loss=dict(type='mmkd.Overhaul'),
+    loss=dict(type='mmkd.OFD'),
     weight=1e-3,
 )
 model = dict(_base_.distiller, _delete_=True, student=_base_.model, terms=_base_.terms)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmkd.checkpoint import read_checkpoint
+from mmkd.checkpoints.load import read_checkpoint
 from mmkd.codebook.maths import Chunks
-from mmkd.files import save, whole
+from mmkd.checkpoints.whole import save, whole
 
 
 class Work:

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Count, Share, check_arguments, naming
 from mmkd.build import (
-    Frozen,
     ModelConfig,
     build_model,
     find_task,
     model_config,
     own_randomness,
 )
-from mmkd.checkpoint import check_share, load_weights
+from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.finite import Guard, Seen, Tap
 from mmkd.recorder import Recorder
+from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term, build_terms
 
 Losses = dict[str, Tensor]

@@ -12,21 +12,21 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Share, Weight, check_arguments, naming
 from mmkd.build import (
-    Frozen,
     ModelConfig,
     build_model,
     find_task,
     model_config,
     own_randomness,
 )
-from mmkd.cheap import TeacherOptions
-from mmkd.checkpoint import load_weights
+from mmkd.teacher.cheap import TeacherOptions
+from mmkd.checkpoints.load import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
 from mmkd.recorder import Enough, Recorder, parse
-from mmkd.recording import Recording, of_teacher
+from mmkd.recording.reader import Recording, of_teacher
 from mmkd.registry import MODELS
-from mmkd.renormalize import Renormalize
+from mmkd.teacher.renormalize import Renormalize
 from mmkd.schedule import make_piece
+from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term
 
 RANDOM = 'random'
@@ -51,7 +51,7 @@ class Distiller(BaseDistiller):
             is applied to each, times the teacher's weight.
         teacher_min_match: The least share of the teacher's tensors that its checkpoint
             must hold.
-        teacher_options: What makes the teacher cheap; see :mod:`mmkd.cheap`.
+        teacher_options: What makes the teacher cheap; see :mod:`mmkd.teacher.cheap`.
         inherit: Parts of the (first) teacher whose weights the student starts from:
             ['neck', 'bbox_head'].
         **settings: See :class:`mmkd.distillers.base.BaseDistiller`.

@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from mmkd.checkpoint import read_checkpoint
-from mmkd.files import save
+from mmkd.checkpoints.load import read_checkpoint
+from mmkd.checkpoints.whole import save
 from mmkd.registry import HOOKS
 
 PREFIX = 'student.'

@@ -1,21 +1,21 @@
 """Losses: one paper, one file; ``forward(student, teacher, targets=None)``."""
 
-from mmkd.losses.at import AttentionTransfer
+from mmkd.losses.at import AT
 from mmkd.losses.cwd import CWD
 from mmkd.losses.kd import KD
 from mmkd.losses.letkd import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses.mse import MSE
-from mmkd.losses.overhaul import Overhaul
+from mmkd.losses.ofd import OFD
 from mmkd.losses.sakd import SAKDBranch, SAKDMatch
 
 __all__ = [
-    'AttentionTransfer',
+    'AT',
     'CWD',
     'KD',
     'LetKDIntermediate',
     'LetKDPenultimate',
     'MSE',
-    'Overhaul',
+    'OFD',
     'SAKDBranch',
     'SAKDMatch',
 ]

@@ -11,7 +11,7 @@ from mmkd.targets import Targets
 
 
 @MODELS.register_module()
-class AttentionTransfer(nn.Module):
+class AT(nn.Module):
     r"""Match where in the map a network looks.
 
     .. math:: \frac{1}{N H W} \sum_{n,i} (q^s_{ni} - q^t_{ni})^2, \quad
@@ -33,7 +33,7 @@ class AttentionTransfer(nn.Module):
         super().__init__()
         if reduction not in ('mean', 'batch'):
             raise ValueError(
-                f"AttentionTransfer reduction '{reduction}': mean or batch"
+                f"AT reduction '{reduction}': mean or batch"
             )
         self.reduction = reduction
 
@@ -44,7 +44,7 @@ class AttentionTransfer(nn.Module):
         """Compare maps (N, C, H, W) of equal height and width."""
         if student.shape[2:] != teacher.shape[2:]:
             raise ValueError(
-                'AttentionTransfer compares maps of one size, not '
+                'AT compares maps of one size, not '
                 f'{tuple(student.shape)} and {tuple(teacher.shape)}. '
                 "connector=dict(type='mmkd.Align') makes them equal."
             )

@@ -258,7 +258,7 @@ class FRSKDSLATeacher(FRSKDTeacher):
         self.student_joint = make_head(sources[-1][0], (joint,))
         self.joint = make_head(self.widths[-1], (joint,))
         self.kd = MODELS.build(dict(type='mmkd.KD', tau=tau))
-        self.at = MODELS.build(dict(type='mmkd.AttentionTransfer'))
+        self.at = MODELS.build(dict(type='mmkd.AT'))
         self.weights = (sla_weight, kd_weight, at_weight)
 
     def extra_losses(

@@ -14,7 +14,7 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from mmkd.build import build_model, find_task
-from mmkd.checkpoint import load_weights
+from mmkd.checkpoints.load import load_weights
 from mmkd.hooks.seed_iterations import seed_all
 from mmkd.report.compare import Comparison, Group
 from mmkd.report.networks import network, teacher_file, teacher_network

@@ -17,7 +17,7 @@ terms = dict(
     loss_at=dict(
         student=[f'backbone.layer{i}' for i in range(1, 5)],
         teacher='pyramid',
-        loss=dict(type='mmkd.AttentionTransfer'),
+        loss=dict(type='mmkd.AT'),
         weight=100.0,
     ),
 )

@@ -13,7 +13,7 @@ terms = dict(
     loss_at=dict(
         student='neck',
         teacher='pyramid',
-        loss=dict(type='mmkd.AttentionTransfer', reduction='batch'),
+        loss=dict(type='mmkd.AT', reduction='batch'),
         weight=1.0,
     )
 )

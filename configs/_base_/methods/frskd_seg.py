@@ -24,7 +24,7 @@ terms = dict(
     loss_at=dict(
         student=[f'backbone.layer{i}' for i in range(1, 5)],
         teacher='pyramid',
-        loss=dict(type='mmkd.AttentionTransfer', reduction='batch'),
+        loss=dict(type='mmkd.AT', reduction='batch'),
         weight=1.0,
         schedule=[  # nothing for two thirds of the run, then up to its end
             dict(kind='constant', end=2 / 3, factor=0.0),

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from yardstick import pairs
-from yardstick.clock import Clock, Log, Row, forget, machine, peak_memory, quartiles
-from yardstick.steps import TOLERANCE, Setting
+from mmkd.yardstick import pairs
+from mmkd.yardstick.clock import Clock, Log, Row, forget, machine, peak_memory, quartiles
+from mmkd.yardstick.steps import TOLERANCE, Setting
 
 # Which methods it has for which task, and where.
 TAPS = {

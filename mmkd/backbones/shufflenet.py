@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.networks.stages import Init, Stages, conv_bn, conv_bn_relu, row
+from mmkd.backbones.stages import Init, Stages, conv_bn, conv_bn_relu, row
 from mmkd.registry import MODELS
 
 STEM = 24

@@ -19,7 +19,7 @@ Levels = Sequence[Tensor]
 
 
 @MODELS.register_module()
-class Overhaul(nn.Module):
+class OFD(nn.Module):
     r"""Match what is behind the teacher's ReLU, and be below zero where it is.
 
     .. math:: \sum_{i=1}^n \frac{1}{2^{n-i} N} \sum (s_i - \hat t_i)^2

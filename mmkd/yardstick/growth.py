@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from yardstick import pairs, steps
-from yardstick.clock import Row
+from mmkd.yardstick import pairs, steps
+from mmkd.yardstick.clock import Row
 
 AXES = ('batch', 'size', 'terms', 'classes')
 SMALL = {

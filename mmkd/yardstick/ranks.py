@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 import torch.multiprocessing
 
-from yardstick import pairs, steps
-from yardstick.clock import Row
+from mmkd.yardstick import pairs, steps
+from mmkd.yardstick.clock import Row
 
 
 def measure(

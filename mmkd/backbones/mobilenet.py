@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from mmkd.networks.stages import (
+from mmkd.backbones.stages import (
     KAIMING,
     Init,
     Residual,

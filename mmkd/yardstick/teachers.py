@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from yardstick import pairs
-from yardstick.clock import Clock, Row, forget, machine, quartiles
-from yardstick.steps import Setting
+from mmkd.yardstick import pairs
+from mmkd.yardstick.clock import Clock, Row, forget, machine, quartiles
+from mmkd.yardstick.steps import Setting
 
 OPTIONS: dict[str, dict[str, Any]] = {
     'none': {},

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from yardstick import cheapest
-from yardstick.clock import (
+from mmkd.yardstick import cheapest
+from mmkd.yardstick.clock import (
     Clock,
     Length,
     Row,
@@ -90,17 +90,17 @@ def cases(side: int, device: torch.device) -> Iterator[Case]:
         ('squares', cheapest.attention_squares),
         ('lengths', cheapest.attention_norm),
     ]
-    yield case('AT', ours.AttentionTransfer(), maps, attention)
+    yield case('AT', ours.AT(), maps, attention)
     yield overhaul(maps, noise)
     yield from letkd(side, noise, device)
 
 
 def overhaul(shape: tuple[int, ...], noise: Callable[..., Tensor]) -> Case:
     """OD on three levels."""
-    from mmkd.losses import Overhaul
+    from mmkd.losses import OFD
 
     shapes = [(*shape[:2], shape[2] // n, shape[3] // n) for n in (1, 2, 4)]
-    teachers, loss = [noise(*each) for each in shapes], Overhaul()
+    teachers, loss = [noise(*each) for each in shapes], OFD()
     forms = {'where': lambda s: cheapest.overhaul(s, teachers)}
     return Case('OD, three levels', shapes, lambda s: loss(s, teachers), forms)
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from yardstick import pairs
-from yardstick.clock import (
+from mmkd.yardstick import pairs
+from mmkd.yardstick.clock import (
     Clock,
     Length,
     Log,

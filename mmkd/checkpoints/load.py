@@ -29,7 +29,7 @@ from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
 from torch import Tensor, nn
 
-from mmkd.files import damaged_part
+from mmkd.checkpoints.whole import damaged_part
 from mmkd.finite import broken_weights
 
 StateDict = dict[str, Tensor]

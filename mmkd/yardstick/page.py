@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from yardstick import charts, tables
-from yardstick.clock import Row
-from yardstick.pairs import ALONE, BY_HAND, PAIRS
+from mmkd.yardstick import charts, tables
+from mmkd.yardstick.clock import Row
+from mmkd.yardstick.pairs import ALONE, BY_HAND, PAIRS
 
 Results = dict[str, list[Row]]
 NOISE = 0.02  # two ratios that are less apart than this are called the same
@@ -279,7 +279,7 @@ HEAD = """# What a step costs
 
 Three students with the same weights take turns, step by step, at the same batch in
 one process: **alone**, in a distillation loop written **by hand** with the mm
-packages and plain torch ([by_hand.py](../tools/yardstick/by_hand.py)), and in
+packages and plain torch ([by_hand.py](../mmkd/yardstick/by_hand.py)), and in
 **mmkd**. In the first step the losses by hand and in mmkd must agree to 1e-4, or
 nothing is measured. The largest relative difference in these tables was {apart}.
 
@@ -315,7 +315,7 @@ lines that are parallel grow alike. More terms are more arithmetic, by hand too.
 LOSSES = """## The losses by themselves
 
 Each loss, forward and backward, beside the fastest form of it that we could write
-without compiling ([cheapest.py](../tools/yardstick/cheapest.py)); they agree to 1e-5,
+without compiling ([cheapest.py](../mmkd/yardstick/cheapest.py)); they agree to 1e-5,
 gradients too. *Least* is the memory of the form that needs least: the most MiB of
 tensors beyond the features."""
 
@@ -335,7 +335,7 @@ RAZOR = """## Beside mmrazor
 
 The same step in mmrazor 1.0.0, with equal weights and equal losses. It does not import
 beside torch 2.1 or 2.5, so empty modules stand in for what it searches, prunes and
-quantizes with ([razor.py](../tools/yardstick/razor.py)). Detectors have its
+quantizes with ([razor.py](../mmkd/yardstick/razor.py)). Detectors have its
 `FpnTeacherDistill`, as in its config of this pair. `SingleTeacherDistill`, which it has
 for everything else, computes the teacher's own losses too, and leaves the teacher's
 dropout on (it is off here, since the losses would differ)."""

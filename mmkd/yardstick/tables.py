@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from yardstick.clock import Row
-from yardstick.pairs import WAYS
-from yardstick.steps import PARTS
+from mmkd.yardstick.clock import Row
+from mmkd.yardstick.pairs import WAYS
+from mmkd.yardstick.steps import PARTS
 
 
 def spread(values: list[float] | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mmkd.networks.stages import KAIMING, Init, Stages
+from mmkd.backbones.stages import KAIMING, Init, Stages
 from mmkd.registry import MODELS
 
 WIDTHS = (64, 128, 256, 512, 512)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from yardstick import tables
-from yardstick.clock import Row
-from yardstick.steps import PARTS
+from mmkd.yardstick import tables
+from mmkd.yardstick.clock import Row
+from mmkd.yardstick.steps import PARTS
 
 BLUE, GREY = '#0072b2', '#333333'
 LINES = {  # by hand is wide, so that mmkd on top of it leaves it visible

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from yardstick.clock import Row, machine
+from mmkd.yardstick.clock import Row, machine
 
 TOOLS = Path(__file__).resolve().parents[1]
 # What every training with mmengine imports anyway.

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from yardstick import by_hand
-from yardstick.clock import Log, Step
+from mmkd.yardstick import by_hand
+from mmkd.yardstick.clock import Log, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 # configs/kd/kd_<pair>_<recipe>.py says which models a pair is.

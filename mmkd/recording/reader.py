@@ -39,9 +39,9 @@ from torch import Tensor, nn
 
 from mmkd.codebook.file import data_fingerprint, describe, teacher_fingerprint
 from mmkd.datasets.views import ReplayedViews, ViewSampler
-from mmkd.files import whole
+from mmkd.checkpoints.whole import whole
 from mmkd.recorder import Recorder
-from mmkd.renormalize import statistics
+from mmkd.teacher.renormalize import statistics
 
 MAKE = 'python tools/record_teacher.py'
 TASKS = ('mmpretrain', 'mmengine')

@@ -1,0 +1,1 @@
+"""Checkpoints: read without running code, loaded with a report, written whole."""
