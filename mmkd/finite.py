@@ -21,7 +21,7 @@ SLOWER = 'a smaller learning rate, a warm-up, or optim_wrapper.clip_grad'
 HALF = "Where numbers are 'float16', 'bfloat16' does not overflow."
 
 
-class Tap(NamedTuple):
+class Tapped(NamedTuple):
     """What a term compares on one side.
 
     Args:
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
     """
 
     losses: Mapping[str, Any]
-    taps: Mapping[str, list[Tap]]
+    taps: Mapping[str, list[Tapped]]
     inputs: Any
     data_samples: Any
 

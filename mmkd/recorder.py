@@ -1,102 +1,40 @@
 """Recorder: keep what named modules take or return, only inside ``with``.
 
-A path says what to keep::
-
-    backbone                 what the module returned; a tuple counts as levels
-    neck[0], neck[:4]        one level of it, or some
-    head.fc:input            the first argument instead (:input.1, :input.name: another)
-    bbox_head.cls_conv@-1    of a module that runs several times in a step: one call
-    bbox_head.cls_conv@*     or all of them, each counting as a level
-
-``forward`` is wrapped on the instance. A forward hook would miss the direct calls of
-``head.forward(x)`` that OpenMMLab makes.
+What to keep is said by paths (see :mod:`mmkd.paths`). ``forward`` is wrapped on the
+instance: a forward hook would miss the direct calls of ``head.forward(x)`` that
+OpenMMLab makes.
 """
 
 from __future__ import annotations
 
 import copy
-import difflib
-import re
 from collections.abc import Iterable
-from functools import cache
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_PATH = re.compile(
-    r'(?P<module>[\w.\-]+)(?P<input>:input(?:\.(?P<argument>\w+))?)?'
-    r'(?:@(?P<call>-?\d+|\*))?(?P<index>(?:\[[^\]]+\])*)'
-)
-
-
-class Tap(NamedTuple):
-    """A parsed path."""
-
-    module: str
-    side: str
-    argument: int | str
-    call: int | str | None
-    part: tuple[Any, ...]
-
-
-@cache
-def parse(path: str) -> Tap:
-    """Parse a path, or raise a ValueError that shows the forms."""
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise ValueError(
-            f"'{path}' is not a path. Forms: backbone, neck[0], neck[:4], "
-            'head.fc:input, head.conv@-1, head.conv@*'
-        )
-    argument, call = match['argument'] or '0', match['call']
-    return Tap(
-        match['module'],
-        'input' if match['input'] else 'output',
-        int(argument) if argument.isdigit() else argument,
-        call if call in (None, '*') else int(call),
-        tuple(_index(text) for text in re.findall(r'\[([^\]]+)\]', match['index'])),
-    )
-
-
-def _index(text: str) -> Any:
-    """'2' -> 2, ':4' -> slice(None, 4), 'name' -> 'name'."""
-    if re.fullmatch(r'-?\d+', text):
-        return int(text)
-    if re.fullmatch(r'(-?\d+)?(:(-?\d+)?){1,2}', text):
-        return slice(*(int(part) if part else None for part in text.split(':')))
-    return text.strip('\'"')
-
-
-def find_module(model: nn.Module, name: str) -> nn.Module:
-    """Return the named module, or raise with the nearest names that exist."""
-    try:
-        return model.get_submodule(name)
-    except AttributeError:
-        names = [known for known, _ in model.named_modules() if known]
-        close = difflib.get_close_matches(name, names, n=4, cutoff=0.4)
-        raise ValueError(
-            f"{type(model).__name__} has no module '{name}'. "
-            + (f'Nearest names: {", ".join(close)}' if close else 'No similar name.')
-        ) from None
-
+from mmkd.paths import Tap, find_method, find_module, parse
 
 class _Wrapper:
-    """Stands in for ``module.forward`` while a recorder is open.
+    """Stands in for a method of a module while a recorder is open.
 
-    A copy or a pickle made meanwhile gets the plain ``forward`` back.
+    A copy or a pickle made meanwhile gets the plain method back.
     """
 
     def __init__(
         self,
         module: nn.Module,
+        tap: Tap,
         sides: dict[str, list[Any]],
         clone: bool,
-        missing: set[tuple[nn.Module, str]] | None,
+        missing: set[tuple[str, str]] | None,
     ) -> None:
         self.module = module
-        self.forward = module.forward
+        self.method = tap.method
+        self.place = tap.place
+        self.forward = find_method(module, tap.method)
         self.sides = sides
         self.clone = clone
         self.missing = missing
@@ -117,19 +55,32 @@ class _Wrapper:
             value = _map_tensors(value, torch.clone)
         self.calls[side].append(_versioned(value))
         if self.missing is not None:
-            self.missing.discard((self.module, side))
+            self.missing.discard((self.place, side))
             if not self.missing:
                 raise Enough
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _own_forward(copy.deepcopy(self.module, memo))
+        return _own_method(copy.deepcopy(self.module, memo), self.method)
 
     def __reduce__(self) -> Any:
-        return _own_forward, (self.module,)
+        return _own_method, (self.module, self.method)
+
+    def put(self) -> None:
+        """Stand in for the method."""
+        self.module.__dict__[self.method] = self
+
+    def leave(self) -> None:
+        """Put back what was there."""
+        own = getattr(type(self.module), self.method)
+        if getattr(self.forward, '__func__', None) is own:
+            del self.module.__dict__[self.method]
+        else:  # somebody else had put a method on the instance
+            self.module.__dict__[self.method] = self.forward
+        del self.module, self.forward, self.missing
 
 
-def _own_forward(module: nn.Module) -> MethodType:
-    return MethodType(type(module).forward, module)
+def _own_method(module: nn.Module, name: str) -> MethodType:
+    return MethodType(getattr(type(module), name), module)
 
 
 class Enough(BaseException):
@@ -164,40 +115,40 @@ class Recorder:
         self.model = model
         self.enough = enough
         self.paths = tuple(dict.fromkeys(paths))
-        self.cloned = {parse(path).module for path in cloned}
+        self.cloned = {parse(path).place for path in cloned}
         self.wrappers: dict[str, _Wrapper] = {}
 
     def __enter__(self) -> Recorder:
         sides: dict[str, dict[str, list[Any]]] = {}
+        taps = {tap.place: tap for tap in map(parse, self.paths)}
         for path in self.paths:
             tap = parse(path)
-            own = sides.setdefault(tap.module, {}).setdefault(tap.side, [])
+            own = sides.setdefault(tap.place, {}).setdefault(tap.side, [])
             own.append(tap.part[0] if tap.part and tap.side == 'output' else None)
-        modules = {name: find_module(self.model, name) for name in sides}
-        missing = {(modules[name], side) for name, own in sides.items() for side in own}
-        for name, module in modules.items():
-            wrapper = _Wrapper(
-                module,
-                sides[name],
-                name in self.cloned,
+        modules = {at: find_module(self.model, tap.module) for at, tap in taps.items()}
+        for place, tap in taps.items():  # before anything is wrapped
+            find_method(modules[place], tap.method)
+        missing = {(place, side) for place, own in sides.items() for side in own}
+        for place, tap in taps.items():
+            self.wrappers[place] = wrapper = _Wrapper(
+                modules[place],
+                tap,
+                sides[place],
+                place in self.cloned,
                 missing if self.enough else None,
             )
-            self.wrappers[name] = module.__dict__['forward'] = wrapper
+            wrapper.put()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for wrapper in self.wrappers.values():
-            own = wrapper.forward
-            if getattr(own, '__func__', None) is type(wrapper.module).forward:
-                del wrapper.module.__dict__['forward']
-            else:  # somebody else had put a forward on the instance: put it back
-                wrapper.module.__dict__['forward'] = own
-            del wrapper.module, wrapper.forward, wrapper.missing
+        # The last first: a module may stand in two paths, under two names.
+        for wrapper in reversed(self.wrappers.values()):
+            wrapper.leave()
 
     def fired(self, path: str) -> bool:
         """Whether the module of ``path`` ran at all."""
         tap = parse(path)
-        return bool(self.wrappers[tap.module].calls[tap.side])
+        return bool(self.wrappers[tap.place].calls[tap.side])
 
     def once(self) -> set[str]:
         """The modules that ran exactly once."""
@@ -218,12 +169,12 @@ class Recorder:
     def overwritten(self, path: str) -> bool:
         """Whether a later operation changed the kept values in place."""
         tap = parse(path)
-        return any(_stale(*call) for call in self.wrappers[tap.module].calls[tap.side])
+        return any(_stale(*call) for call in self.wrappers[tap.place].calls[tap.side])
 
     def __getitem__(self, path: str) -> list[Tensor]:
         """The levels kept for ``path``; raises if there are none."""
         tap = parse(path)
-        calls = self.wrappers[tap.module].calls[tap.side]
+        calls = self.wrappers[tap.place].calls[tap.side]
         if not calls:
             raise RuntimeError(
                 f"'{path}': the module exists in {type(self.model).__name__} but did "
@@ -231,8 +182,8 @@ class Recorder:
             )
         if tap.call is None and len(calls) > 1:
             raise RuntimeError(
-                f"'{path}' ran {len(calls)} times in this step: write '{tap.module}@-1'"
-                f" for the last call or '{tap.module}@*' for all, as levels."
+                f"'{path}' ran {len(calls)} times in this step: write '{tap.place}@-1'"
+                f" for the last call or '{tap.place}@*' for all, as levels."
             )
         try:
             chosen = calls if tap.call == '*' else [calls[int(tap.call or 0)]]
@@ -291,7 +242,7 @@ def _pick(value: Any, tap: Tap, path: str) -> Any:
             value = value[key]
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise RuntimeError(
-            f"'{path}': no such part in what '{tap.module}' "
+            f"'{path}': no such part in what '{tap.place}' "
             f'{"takes" if tap.side == "input" else "returns"} ({error}).'
         ) from None
     return value

@@ -24,13 +24,13 @@ stop       1 before ``begin``, 0 from then on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.logging import MessageHub
 
-from mmkd.arguments import Count, check_arguments, naming
+from mmkd.arguments import Count, Weight, check_arguments, naming
 
 _SHAPES: dict[str, Callable[[float], float]] = {
     'linear': lambda p: p,
@@ -131,3 +131,29 @@ def current_factor(pieces: tuple[Piece, ...]) -> float:
             )
         product *= piece.at(time, length)
     return product
+
+
+class Weighted:
+    """What counts with a weight that may change during training.
+
+    Args:
+        weight: The weight, where no piece of the schedule changes it.
+        schedule: Configs of pieces, whose factors multiply.
+        where: The place in the config, for errors.
+    """
+
+    def __init__(
+        self,
+        weight: Weight = 1.0,
+        schedule: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+        where: str = 'schedule',
+    ) -> None:
+        self.base_weight = self.weight = float(weight)
+        pieces = [schedule] if isinstance(schedule, Mapping) else schedule
+        self.schedule = tuple(make_piece(piece, where) for piece in pieces)
+
+    def update_weight(self) -> float:
+        """Follow the schedule, if there is one, and return the present weight."""
+        if self.schedule:
+            self.weight = self.base_weight * current_factor(self.schedule)
+        return self.weight

@@ -66,7 +66,7 @@ def everything() -> dict[str, Any]:
         loss_kd=dict(
             student='head.fc',
             teacher='head.fc',
-            loss=dict(type='mmkd.KD', tau=4.0, activation='softmax', ignore=True),
+            loss=dict(type='mmkd.KD', tau=4.0, ignore=True),
             weight=2.0,
             schedule=schedule,
             clone=False,

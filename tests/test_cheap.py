@@ -299,7 +299,7 @@ def test_modules_that_run_several_times_are_waited_for():
     assert 'bbox_head.retina_cls' not in distiller.once['teacher']
     term = dict(
         student='bbox_head.retina_cls@*',
-        loss=dict(type='mmkd.KD', activation='sigmoid'),
+        loss=dict(type='mmkd.BinaryKD'),
     )
     distiller, _ = losses('retinanet', trained('retinanet'), terms=dict(loss_x=term))
     assert distiller.once == {'teacher': set()}

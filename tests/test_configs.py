@@ -298,7 +298,7 @@ def test_mixed_into_an_own_config(tmp_path: Path) -> None:
         f"_base_ = ['own.py', '{method}']\n"
         "custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)\n"
         "custom_hooks = [*_base_.custom_hooks, dict(type='mmkd.ExportStudent')]\n"
-        "kd = dict(type='mmkd.KD', activation='sigmoid')\n"
+        "kd = dict(type='mmkd.BinaryKD')\n"
         'model = dict(_delete_=True, student=_base_.model, terms=dict(\n'
         "    _base_.terms, loss_kd=dict(student='bbox_head[0]', loss=kd)))"
     )

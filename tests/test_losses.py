@@ -35,7 +35,7 @@ GOLDEN = [
 LOSSES = [
     KD(),
     KD(tau=1),
-    KD(activation='sigmoid'),
+    BinaryKD(),
     CWD(),
     MSE(),
     MSE('batch'),
@@ -78,7 +78,7 @@ def test_kd_sigmoid_naive():
     for a, b in zip((s / 3).flatten(), (t / 3).flatten()):
         p, q = torch.sigmoid(b).item(), torch.sigmoid(a).item()
         total += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-    value = KD(3.0, activation='sigmoid')(s, t)
+    value = BinaryKD(3.0)(s, t)
     assert value.item() == pytest.approx(9 * total / (2 * 2 * 2), rel=1e-12)
 
 
@@ -171,7 +171,7 @@ def test_per_pixel_is_the_same_as_flat():
 @pytest.mark.parametrize(
     ('plain', 'same'),
     [
-        (KD(), KD(4.0, activation='softmax', ignore=True)),
+        (KD(), KD(4.0, ignore=True)),
         (CWD(), CWD(4.0)),
         (MSE(), MSE('mean')),
         (AT(), AT('mean')),

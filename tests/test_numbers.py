@@ -86,7 +86,7 @@ LOSSES: dict[str, list[Case]] = {
         Case(KD, LOGITS),
         Case(lambda: KD(tau=1.0), MAP),
         Case(KD, MAP, targets=PIXELS),
-        Case(lambda: KD(activation='sigmoid'), MAP),
+        Case(lambda: BinaryKD(), MAP),
     ],
     'CWD': [Case(CWD, MAP), Case(lambda: CWD(tau=1.0), MAP)],
     'MSE': [Case(MSE, MAP), Case(lambda: MSE('batch'), (2, 7, 5))],

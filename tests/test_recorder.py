@@ -14,7 +14,8 @@ import zoo
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmkd.recorder import Enough, Recorder, find_module, parse
+from mmkd.paths import find_module, parse
+from mmkd.recorder import Enough, Recorder
 
 
 class Net(nn.Module):

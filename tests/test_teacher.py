@@ -211,7 +211,7 @@ def test_cascade_teacher_of_a_plain_student():
         loss_kd_mask=dict(
             student='roi_head.mask_head',
             teacher='roi_head.mask_head.2',
-            loss=dict(type='mmkd.KD', activation='sigmoid'),
+            loss=dict(type='mmkd.BinaryKD'),
         ),
     )
     distiller = zoo.distiller('mask_rcnn', teacher=teacher, terms=terms).train()

@@ -145,7 +145,7 @@ TERMS: dict[str, dict[str, Any]] = {
     ),
     'retinanet': dict(
         loss_kd=dict(
-            student='bbox_head[0]', loss=dict(type='mmkd.KD', activation='sigmoid')
+            student='bbox_head[0]', loss=dict(type='mmkd.BinaryKD')
         ),
         loss_cwd=dict(
             student='neck',
@@ -167,7 +167,7 @@ TERMS['mask_rcnn'] = dict(
     TERMS['faster_rcnn'],
     loss_kd_mask=dict(
         student='roi_head.mask_head',
-        loss=dict(type='mmkd.KD', activation='sigmoid'),
+        loss=dict(type='mmkd.BinaryKD'),
     ),
 )
 

@@ -39,10 +39,10 @@ def parts_of(distiller: Any) -> dict[str, Any]:
 def ratios(distiller: Any) -> dict[str, tuple[int, int]]:
     """For each part, how much to pool, and how many templates the student has."""
     terms = parts_of(distiller)
-    student, teachers = distiller.rehearse(list(terms.values()))
+    records = distiller.rehearse(list(terms.values()))
     found = {}
     for part, term in terms.items():
-        (own, *_), (other, *_) = term.levels(student, teachers[str(term.source)])
+        (own, *_), (other, *_) = term.levels(records)
         found[part] = (max(1, round(other.shape[2] / own.shape[2])), own.shape[1])
     return found
 
@@ -52,7 +52,7 @@ def maps(distiller: Any, batch: Any) -> Iterator[tuple[str, Tensor, Any]]:
     data = distiller.data_preprocessor(batch, False)
     samples = data['data_samples']
     terms = parts_of(distiller)
-    kept, _ = distiller.teach(data['inputs'], samples, [*terms.values()], None)
+    kept, _ = distiller.teach(data['inputs'], samples, [*terms.values()])
     targets = distiller.task.targets(distiller.student, samples)
     if targets.boxes is not None and targets.input_size is None:
         targets.input_size = tuple(data['inputs'].shape[2:])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Count, Positive
 from mmkd.connectors.align import Shape
+from mmkd.loss import in_fp32
 from mmkd.registry import MODELS
 
 FORMS = ('u1', 'u2', 'u3')
@@ -77,8 +78,7 @@ class Uniformize(nn.Module):
 
     def _tokens(self, feature: Tensor) -> Tensor:
         """A map or tokens as (N, L, C), pooled."""
-        half = feature.dtype in (torch.float16, torch.bfloat16)
-        x = feature.float() if half else feature
+        x = in_fp32(feature)
         if x.ndim == 3:
             return x
         if self.size is not None and max(x.shape[-2:]) > self.size:

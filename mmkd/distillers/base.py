@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -18,16 +21,28 @@ from mmkd.build import (
     own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
-from mmkd.finite import Guard, Seen, Tap
+from mmkd.distillers.step import (
+    Losses,
+    Own,
+    Student,
+    mark_overwritten,
+    merge,
+    tapped,
+)
+from mmkd.finite import Guard, Seen
+from mmkd.loss import Site
 from mmkd.recorder import Recorder
+from mmkd.side import STUDENT
 from mmkd.teacher.frozen import Frozen
-from mmkd.term import Term, build_terms
+from mmkd.term import Term
+from mmkd.terms import build_terms
 
-Losses = dict[str, Tensor]
-Recorders = dict[str, Recorder]
+Records = dict[str, Recorder]
 Step = TypeVar('Step', bound=Callable[..., Any])
-StudentStep = Callable[[], tuple[Losses, Recorder]]
 Watch = Callable[['BaseDistiller', Mapping[str, Losses]], None]
+NOTHING: Mapping[str, Any] = {}
+# What hooks of a student's recipe look for in the model that a runner trains.
+OF_STUDENT = ('backbone', 'neck', 'head', 'set_epoch', 'get_layer_depth')
 
 
 def _uncompiled(function: Step) -> Step:
@@ -46,7 +61,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     Args:
         student: Its config: a dict, a config file, or 'mmdet::…'.
         terms: Name -> config of a :class:`mmkd.term.Term`.
-        sources: Names of the teachers.
+        sources: Name of a teacher -> ``scale`` and ``schedule`` of all its terms.
+        own: What the student's own losses count: dict(weight=0.1, schedule=[…]).
         student_ckpt: Weights that the student starts from; a file or an address. They
             may lack some of its tensors, see ``student_min_match``.
         student_min_match: The least share of the tensors *in such a file* (or in
@@ -77,7 +93,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         self,
         student: str | ModelConfig | nn.Module,
         terms: Mapping[str, Any],
-        sources: Sequence[str],
+        sources: Mapping[str, Any] = NOTHING,
+        own: Mapping[str, Any] = NOTHING,
         student_ckpt: str | None = None,
         student_min_match: Share = 0.5,
         trust_checkpoints: bool | None = None,
@@ -102,6 +119,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         self.frozen: dict[str, Frozen] = {}
         self.task_config = task
         self.task = find_task(student, task)
+        check_arguments('own', own, Own, given=('where',))
+        self.own = Own(**own, where='own.schedule')
         with own_randomness():
             self.terms = build_terms(terms, sources)
 
@@ -112,25 +131,28 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         inputs: Tensor,
         data_samples: list[Any] | None,
         terms: list[Term],
-        student_step: StudentStep,
-    ) -> tuple[Recorders, Losses]:
+        student: Student | None = None,
+    ) -> tuple[Records, Losses]:
         """Make the knowledge of this step.
 
         Args:
             inputs: Images as the student sees them.
             data_samples: The batch's samples.
             terms: The terms that count in this step.
-            student_step: Runs the student (once, however often it is called) and
-                returns its losses and its recorder.
+            student: The student's part; None where only the teachers are asked.
 
         Returns:
-            For each source what it did, and losses of the source's own.
+            What each network but the student did, and losses of their own.
         """
         raise NotImplementedError
 
-    def source(self, name: str) -> nn.Module:
-        """The teacher of that name."""
+    def networks(self) -> dict[str, nn.Module]:
+        """Every network that a path may name, the student among them."""
         raise NotImplementedError
+
+    def adapter(self, network: str) -> Any:
+        """The task adapter of a network, which knows what plays a role in it."""
+        return self.task
 
     def reads(self, terms: list[Term]) -> list[str]:
         """Paths in the student that :meth:`teach` wants recorded, beside the terms'."""
@@ -160,21 +182,22 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             losses: Losses = self.student(inputs, data_samples, mode='loss')
             return losses
 
-        step = self._student_step(run, terms)
-        sources, extra = self.teach(inputs, data_samples, terms, step)
-        own, student = step()
+        student = Student(self.student, terms, self.reads(terms), run)
+        records, extra = self.teach(inputs, data_samples, terms, student)
+        own = self.own(student.losses)
+        records[STUDENT] = student.record
         targets = self.task.targets(self.student, data_samples)
         values: Losses = {}
         for name, term in self.terms.items():
             if term in terms:
-                raw = term(student, sources[str(term.source)], targets)
+                raw = term(records, targets)
                 values[name], values[term.raw_name] = raw * term.weight, raw.detach()
             else:
                 values[name] = inputs.new_zeros(()) + term.idle()
                 values[term.raw_name] = inputs.new_zeros(())
-        losses = _merge(own, extra, values)
+        losses = merge(own, extra, values)
         if self.training and self.guard.finds(losses):
-            taps = {term.name: _taps(term, student, sources) for term in terms}
+            taps = {term.name: tapped(term, records) for term in terms}
             seen = Seen(losses, taps, inputs, data_samples)
             without: Losses = self.guard.act(self, seen)
             return without
@@ -189,23 +212,6 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             parts[term.raw_name[4:]] = {name: values[name]}
         return parts
 
-    def _student_step(
-        self, run: Callable[[], Losses], terms: list[Term]
-    ) -> StudentStep:
-        """Run the student when first asked, recording what the terms read."""
-        paths = [path for term in terms for path in term.student_paths]
-        cloned = [path for term in terms if term.clone for path in term.student_paths]
-        done: list[tuple[Losses, Recorder]] = []
-
-        def step() -> tuple[Losses, Recorder]:
-            if not done:
-                recorder = Recorder(self.student, [*paths, *self.reads(terms)], cloned)
-                with recorder:
-                    done.append((run(), recorder))
-            return done[0]
-
-        return step
-
     # -- building ---------------------------------------------------------------------
 
     def connect(self) -> None:
@@ -214,32 +220,56 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         The step runs in eval mode, without gradients or labels, on two black images.
         """
         terms = list(self.terms.values())
-        for term in terms:
-            term.check_paths(self.student, self.source(str(term.source)))
-        student, sources = self.rehearse(terms)
-        if self._find_overwritten(terms, student, sources):
-            student, sources = self.rehearse(terms)
+        networks = self.networks()
+        self._cast(terms, networks)
+        records = self.rehearse(terms)
+        if mark_overwritten(terms, records):
+            records = self.rehearse(terms)
+        site = Site([], [], self.student, frozen=self.frozen)
+        site = replace(site, classes=self.task.classes(self.student))
         with own_randomness():
             for term in terms:
-                term.build_connectors(student, sources[str(term.source)])
+                paths = (term.student_paths, term.teacher_paths)
+                other = networks[term.teacher.network_of(term.teacher_paths[0])]
+                term.build(records, replace(site, teacher=other, paths=paths))
 
-    def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
-        """One small step; returns what the student and the sources did."""
-        paths = [path for term in terms for path in term.student_paths]
-        paths += self.reads(terms)
+    def _cast(self, terms: list[Term], networks: Mapping[str, nn.Module]) -> None:
+        """Find what plays the roles that terms name, and say it; check all paths."""
+        players = {
+            name: partial(self.adapter(name).roles, network)
+            for name, network in networks.items()
+        }
+        for term in terms:
+            for side in term.sides:
+                unknown = side.networks() - set(networks)
+                if unknown:
+                    raise ValueError(
+                        f'{side.where}: there is no network {sorted(unknown)[0]!r}, '
+                        f'only {list(networks)}.'
+                    )
+                became = side.cast(players)
+                for role, paths in became.items():
+                    text = f'{side.where}: {role} is {", ".join(paths)}'
+                    print_log(text, 'current')
+                side.check(networks)
+
+    def rehearse(self, terms: list[Term]) -> Records:
+        """One small step; returns what all networks did."""
+        more = self.reads(terms)
         training = self.training
         try:
             inputs, data_samples = self.task.example(self._size(), self._device())
+            paths = [path for term in terms for path in term.reads(STUDENT)] + more
 
             def run() -> Losses:
                 self.task.run(self.student, inputs, data_samples, paths)
                 return {}
 
-            step = self._student_step(run, terms)
+            student = Student(self.student, terms, more, run)
             with own_randomness(), torch.no_grad():
                 self.eval()
-                sources, _ = self.teach(inputs, data_samples, terms, step)
-                return step()[1], sources
+                records, _ = self.teach(inputs, data_samples, terms, student)
+                return {**records, STUDENT: student.record}
         except RuntimeError as error:
             raise RuntimeError(
                 f'Looking up feature shapes with an image of {self._size()} failed: '
@@ -247,19 +277,6 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             ) from error
         finally:
             self.train(training)
-
-    def _find_overwritten(
-        self, terms: list[Term], student: Recorder, sources: Recorders
-    ) -> bool:
-        """Mark terms whose taps are overwritten (by an in-place ReLU): they copy."""
-        for term in terms:
-            teacher = sources[str(term.source)]
-            term.clone = (
-                term.clone
-                or any(student.overwritten(path) for path in term.student_paths)
-                or any(teacher.overwritten(path) for path in term.teacher_paths)
-            )
-        return any(term.clone for term in terms)
 
     def _size(self) -> tuple[int, int]:
         size = self.input_size
@@ -307,7 +324,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             return super().__getattr__(name)
         except AttributeError:
             student = self.__dict__.get('_modules', {}).get('student')
-            if student is None or name.startswith('_'):
+            of_student = name in OF_STUDENT or name.endswith('_head')
+            if student is None or not (of_student or name.startswith('with_')):
                 raise
             return getattr(student, name)
 
@@ -315,23 +333,3 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         for frozen in self.frozen.values():
             frozen.apply(fn)
         return super()._apply(fn, *args, **kwargs)
-
-
-def _taps(term: Term, student: Recorder, sources: Recorders) -> list[Tap]:
-    """What a term has compared in this step."""
-    own = [Tap('student', path, student[path]) for path in term.student_paths]
-    source, name = sources[str(term.source)], str(term.source)
-    return own + [Tap(name, path, source[path]) for path in term.teacher_paths]
-
-
-def _merge(*parts: Losses) -> Losses:
-    """Join losses under different names; raise if two have the same."""
-    merged: Losses = {}
-    for part in parts:
-        twice = set(part) & set(merged)
-        if twice:
-            raise ValueError(
-                f'Both the student and a term report {sorted(twice)}: rename the term.'
-            )
-        merged.update(part)
-    return merged

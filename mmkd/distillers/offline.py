@@ -18,15 +18,17 @@ from mmkd.build import (
     model_config,
     own_randomness,
 )
-from mmkd.teacher.cheap import TeacherOptions
 from mmkd.checkpoints.load import load_weights
-from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
-from mmkd.recorder import Enough, Recorder, parse
+from mmkd.distillers.base import BaseDistiller, Losses, Records
+from mmkd.distillers.step import Student, watch
+from mmkd.paths import parse
+from mmkd.recorder import Enough, Recorder
 from mmkd.recording.reader import Recording, of_teacher
 from mmkd.registry import MODELS
-from mmkd.teacher.renormalize import Renormalize
-from mmkd.schedule import make_piece
+from mmkd.side import STUDENT
+from mmkd.teacher.cheap import TeacherOptions
 from mmkd.teacher.frozen import Frozen
+from mmkd.teacher.renormalize import Renormalize
 from mmkd.term import Term
 
 RANDOM = 'random'
@@ -42,7 +44,8 @@ class Distiller(BaseDistiller):
 
     Args:
         student: The student's config: a dict, a config file, or 'mmdet::…'.
-        teacher: The teacher's config, likewise.
+        teacher: The teacher's config, likewise. None: there is no teacher, and every
+            term says which network it reads ('student/backbone').
         teacher_ckpt: The teacher's weights: a file or an address. 'random' says that an
             untrained teacher is meant (in tests).
         terms: Name -> config of a :class:`mmkd.term.Term`.
@@ -69,13 +72,14 @@ class Distiller(BaseDistiller):
         inherit: str | Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        if (teacher is None) == (teachers is None):
+        if teacher is not None and teachers is not None:
             raise ValueError("Give either 'teacher' or 'teachers'.")
         if teachers is not None and teacher_ckpt is not None:
             raise ValueError("Several teachers have a 'ckpt' each, no 'teacher_ckpt'.")
         if teachers is not None and teacher_options is not None:
             raise ValueError("Several teachers have 'options' each.")
-        if teachers is None:
+        one = teachers is None
+        if teachers is None and teacher is not None:
             teachers = {
                 'teacher': dict(
                     model=teacher,
@@ -84,39 +88,37 @@ class Distiller(BaseDistiller):
                     options=teacher_options,
                 )
             }
-        super().__init__(student, terms, list(teachers), **settings)
+        teachers = teachers or {}
+        options = {name: _read(name, config) for name, config in teachers.items()}
+        sources = {name: _share(c, options[name]) for name, c in teachers.items()}
+        super().__init__(student, terms, sources, **settings)
         self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         self.renormalize = nn.ModuleDict()
         self.adapters: dict[str, Any] = {}
-        self.options: dict[str, TeacherOptions] = {}
+        self.options = options
         self.recordings: dict[str, Recording] = {}
         self.once: dict[str, set[str]] = {}  # modules that run once in a step
         for name, config in teachers.items():
-            if not isinstance(config, Mapping) or 'model' not in config:
-                raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
-            check_arguments(f'teachers.{name}', config, self._add_teacher, ('name',))
-            with naming(name if teacher is not None else f'teachers.{name}'):
-                self._add_teacher(name, **config)
+            with naming(name if one else f'teachers.{name}'):
+                self._add_teacher(
+                    name,
+                    config['model'],
+                    config.get('ckpt'),
+                    config.get('min_match', 1.0),
+                )
         self.connect()
-        for term in self.terms.values():
-            if hasattr(term.loss, 'check_teacher'):  # it belongs to one teacher
-                model = self.frozen[str(term.source)].model
-                term.loss.check_teacher(model, term.teacher_paths)
-        _check_inherit(self.student, self.teacher, self.inherit)
-        for name in list(self.frozen):
+        if self.inherit:
+            _check_inherit(self.student, self.teacher, self.inherit)
+        for name in self.options:
             self._cheapen(name)
 
-    def _add_teacher(  # noqa: PLR0913
+    def _add_teacher(
         self,
         name: str,
         model: str | ModelConfig | nn.Module,
-        ckpt: str | None = None,
-        weight: Weight = 1.0,
-        min_match: Share = 1.0,
-        options: Mapping[str, Any] | None = None,
+        ckpt: str | None,
+        min_match: Share,
     ) -> None:
-        check_arguments('teacher_options', options or {}, TeacherOptions)
-        self.options[name] = cheap = TeacherOptions(**(options or {}))
         if ckpt is None and not isinstance(model, nn.Module):
             raise ValueError(
                 f'The {name} has no checkpoint, and an untrained one teaches noise. '
@@ -129,12 +131,6 @@ class Distiller(BaseDistiller):
             built = build_model(model, name)
         if ckpt is not None and ckpt != RANDOM:
             load_weights(built, ckpt, name, min_match, self.trust_checkpoints)
-        for term in self.terms.values():
-            if term.source == name:
-                term.weight = term.base_weight = term.base_weight * weight
-                if cheap.every > 1:
-                    piece = dict(kind='every', steps=cheap.every, factor=cheap.every)
-                    term.schedule += (make_piece(piece),)
         self.frozen[name] = Frozen(built)
         self.adapters[name] = find_task(built, self.task_config)
         own = built.data_preprocessor if _says_how_it_normalises(model) else None
@@ -145,8 +141,7 @@ class Distiller(BaseDistiller):
     def _cheapen(self, name: str) -> None:
         """Do what the options say, to a teacher that is known to fit."""
         options, model = self.options[name], self.frozen[name].model
-        terms = [term for term in self.terms.values() if term.source == name]
-        paths = [path for term in terms for path in term.teacher_paths]
+        paths = [path for term in self.terms.values() for path in term.reads(name)]
         inherited = self.inherit and name == next(iter(self.options))
         if inherited and (options.fold_bn or options.recording):
             raise ValueError(
@@ -175,25 +170,32 @@ class Distiller(BaseDistiller):
     @property
     def teacher(self) -> nn.Module:
         """The (first) teacher."""
-        name = next(iter(self.options))
+        name = next(iter(self.options), None)
+        if name is None:
+            raise RuntimeError('This distiller has no teacher.')
         if name in self.recordings:
             raise RuntimeError(f'The {name} is a recording, and no model.')
-        return self.source(name)
-
-    def source(self, name: str) -> nn.Module:
-        """One of the teachers."""
         return self.frozen[name].model
 
-    def rehearse(self, terms: list[Term]) -> tuple[Recorder, Recorders]:
+    def networks(self) -> dict[str, nn.Module]:
+        """The student and the teachers."""
+        teachers = {name: self.frozen[name].model for name in self.options}
+        return {STUDENT: self.student, **teachers}
+
+    def adapter(self, network: str) -> Any:
+        """The task adapter of the student or of a teacher."""
+        return self.adapters.get(network, self.task)
+
+    def rehearse(self, terms: list[Term]) -> Records:
         """One small step, in which the teachers run to the end."""
         self.once = {}
-        student, sources = super().rehearse(terms)
-        self.once = {name: source.once() for name, source in sources.items()}
-        return student, sources
+        records = super().rehearse(terms)
+        self.once = {name: records[name].once() for name in records if name != STUDENT}
+        return records
 
     def reads(self, terms: list[Term]) -> list[str]:
         """What the task wants of the student to run the teachers' heads."""
-        paths = [path for term in terms for path in term.teacher_paths]
+        paths = [path for name in self.options for t in terms for path in t.reads(name)]
         needed: list[str] = self.task.needs(self.student, paths)
         return needed
 
@@ -202,34 +204,52 @@ class Distiller(BaseDistiller):
         inputs: Tensor,
         data_samples: list[Any] | None,
         terms: list[Term],
-        student_step: StudentStep,
-    ) -> tuple[Recorders, Losses]:
+        student: Student | None = None,
+    ) -> tuple[Records, Losses]:
         """Run the teachers that a term listens to."""
         # Before the student, where that is possible: its activations are not there yet.
-        student = student_step()[1] if self.reads(terms) else None
-        done: Recorders = {}
-        for name, options in self.options.items():
-            own = [term for term in terms if term.source == name]
-            if not own:
+        needed = self.reads(terms)
+        if needed and student is None:
+            raise ValueError(
+                "The teacher's RoI heads are run on the regions of the student, which "
+                'does not run here: only the backbone, the neck and dense heads of a '
+                'teacher can be asked alone.'
+            )
+        own = student.record if needed and student is not None else None
+        done: Records = {}
+        for name in self.options:
+            paths = [path for term in terms for path in term.reads(name)]
+            if not paths:
                 continue
-            paths = [path for term in own for path in term.teacher_paths]
             if name in self.recordings:
                 recording = self.recordings[name]
                 done[name] = recording.read(paths, data_samples, inputs.device)
-                continue
-            cloned = [path for term in own if term.clone for path in term.teacher_paths]
-            model, adapter = self.frozen[name].model, self.adapters[name]
-            once = self.once.get(name, set())
-            enough = {parse(path).module for path in paths} <= once
-            recorder = Recorder(model, paths, cloned, enough)
-            with torch.no_grad(), recorder:
-                seen = options.order(self.renormalize[name](inputs, data_samples))
-                with options.precision(inputs.device), suppress(Enough):
-                    adapter.run(model, seen, data_samples, paths, student)
-            if options.dtype is not None:
-                recorder.to_float()
-            done[name] = recorder
+            else:
+                done[name] = self._ask(name, inputs, data_samples, terms, own)
         return done, {}
+
+    def _ask(
+        self,
+        name: str,
+        inputs: Tensor,
+        data_samples: list[Any] | None,
+        terms: list[Term],
+        student: Recorder | None,
+    ) -> Recorder:
+        """What a teacher does with the batch."""
+        model, options = self.frozen[name].model, self.options[name]
+        recorder = watch(model, name, terms)
+        places = {parse(path).place for path in recorder.paths}
+        recorder.enough = places <= self.once.get(name, set())
+        with torch.no_grad(), recorder:
+            seen = options.order(self.renormalize[name](inputs, data_samples))
+            with options.precision(inputs.device), suppress(Enough):
+                self.adapters[name].run(
+                    model, seen, data_samples, recorder.paths, student
+                )
+        if options.dtype is not None:
+            recorder.to_float()
+        return recorder
 
     def init_weights(self) -> None:
         """Initialise the student; then give it the parts it inherits."""
@@ -238,6 +258,33 @@ class Distiller(BaseDistiller):
             weights = self.teacher.get_submodule(part).state_dict()
             self.student.get_submodule(part).load_state_dict(weights)
             print_log(f"The student inherits the teacher's {part}.", 'current')
+
+
+def _read(name: str, config: Any) -> TeacherOptions:
+    """Check one of ``teachers``; return its options."""
+    if not isinstance(config, Mapping) or 'model' not in config:
+        raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
+    check_arguments(f'teachers.{name}', config, _teacher)
+    options = config.get('options') or {}
+    check_arguments('teacher_options', options, TeacherOptions)
+    return TeacherOptions(**options)
+
+
+def _teacher(
+    model: str | ModelConfig | nn.Module,
+    ckpt: str | None = None,
+    weight: Weight = 1.0,
+    min_match: Share = 1.0,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """What a teacher's config may have."""
+
+
+def _share(config: Mapping[str, Any], options: TeacherOptions) -> dict[str, Any]:
+    """What a teacher does to the weights of its terms."""
+    every = options.every
+    piece = dict(kind='every', steps=every, factor=every)
+    return dict(scale=config.get('weight', 1.0), schedule=[piece] if every > 1 else [])
 
 
 def _says_how_it_normalises(model: ModelConfig | nn.Module) -> bool:

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
 from mmkd.build import ModelConfig, own_randomness
-from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
-from mmkd.recorder import Recorder, find_module, parse
+from mmkd.distillers.base import BaseDistiller, Losses, Records
+from mmkd.distillers.step import Student, scaled, watch
+from mmkd.paths import find_module, parse, play
+from mmkd.recorder import Recorder
 from mmkd.registry import MODELS, make
+from mmkd.side import STUDENT, as_list
 from mmkd.term import Term
 
 SOURCE = 'teacher'
@@ -53,22 +56,12 @@ class SelfDistiller(BaseDistiller):
         detach: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(student, terms, [SOURCE], **settings)
-        paths = (
-            [teacher_reads] if isinstance(teacher_reads, str) else list(teacher_reads)
-        )
-        self.teacher_reads = paths
-        self.teacher_target = [] if teacher_target is None else [teacher_target]
-        for key, named in (
-            ('teacher_reads', paths),
-            ('teacher_target', self.teacher_target),
-        ):
-            for path in named:
-                with naming(f"{key} '{path}'"):
-                    find_module(self.student, parse(path).module)
+        super().__init__(student, terms, {SOURCE: {}}, **settings)
+        self.teacher_reads = self._find('teacher_reads', teacher_reads)
+        self.teacher_target = self._find('teacher_target', teacher_target)
         self.supervision = supervision
         self.detach = detach
-        seen = self.rehearse([])[0]
+        seen = self.rehearse([])[STUDENT]
         shapes: dict[str, Any] = {'sources': _shapes(self._features(seen))}
         for path in self.teacher_target:
             shapes['target'] = _shapes(seen[path])[0]
@@ -76,10 +69,19 @@ class SelfDistiller(BaseDistiller):
             self.teacher = make('teacher', teacher, **shapes)
         self.connect()
 
-    def source(self, name: str) -> nn.Module:
-        """The self-teacher."""
-        teacher: nn.Module = self.teacher
-        return teacher
+    def _find(self, key: str, paths: str | Sequence[str] | None) -> list[str]:
+        """The paths in the student that a setting names."""
+        found = []
+        for path in as_list(paths):
+            with naming(f"{key} '{path}'"):
+                found += play(path, lambda role: self.task.roles(self.student, role))
+                for one in found:
+                    find_module(self.student, parse(one).module)
+        return found
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The student and the self-teacher."""
+        return {STUDENT: self.student, SOURCE: self.teacher}
 
     def reads(self, terms: list[Term]) -> list[str]:
         """What the self-teacher is fed with, and the logits it is to be like."""
@@ -90,26 +92,24 @@ class SelfDistiller(BaseDistiller):
         inputs: Tensor,
         data_samples: list[Any] | None,
         terms: list[Term],
-        student_step: StudentStep,
-    ) -> tuple[Recorders, Losses]:
+        student: Student | None = None,
+    ) -> tuple[Records, Losses]:
         """Run the self-teacher on what the student saw, and supervise it."""
         teacher = self._modules.get('teacher')
         if teacher is None or not (terms or self.supervision):
             return {}, {}
-        _, student = student_step()
-        features = self._features(student)
-        paths = [path for term in terms for path in term.teacher_paths]
-        cloned = [path for term in terms if term.clone for path in term.teacher_paths]
-        with Recorder(teacher, paths, cloned) as recorder:
+        if student is None:
+            raise ValueError('A self-teacher reads the student, which does not run here.')
+        features = self._features(student.record)
+        with watch(teacher, SOURCE, terms) as recorder:
             output = teacher(tuple(f.detach() if self.detach else f for f in features))
         losses: Losses = {}
         if self.supervision and self.training:
             own = self.task.task_loss(self.student, output, data_samples)
-            for key, value in own.items():
-                scale = self.supervision if 'loss' in key else 1.0
-                losses[f'teacher_{key}'] = _scaled(value, scale)
+            own = scaled(own, self.supervision)
+            losses.update({f'teacher_{key}': value for key, value in own.items()})
         if self.training and hasattr(teacher, 'extra_losses'):
-            logits = student[self.teacher_target[0]][0]
+            logits = student.record[self.teacher_target[0]][0]
             targets = self.task.targets(self.student, data_samples)
             more = teacher.extra_losses(inputs, logits, output, self._read, targets)
             losses.update(more)
@@ -127,10 +127,3 @@ class SelfDistiller(BaseDistiller):
 
 def _shapes(features: list[Tensor]) -> list[tuple[int, ...]]:
     return [tuple(feature.shape[1:]) for feature in features]
-
-
-def _scaled(value: Any, scale: float) -> Any:
-    """A loss, or a list of them as mmdet's heads return."""
-    if isinstance(value, (list, tuple)):
-        return [item * scale for item in value]
-    return value * scale

@@ -128,8 +128,8 @@ class Teacher:
         with torch.no_grad():
             data = self.model.data_preprocessor(data, training)
             inputs, samples = data['inputs'], data['data_samples']
-            sources, _ = self.model.teach(inputs, samples, [self.term], _no_student)
-            levels = self.term.teacher_levels(sources[str(self.term.source)])
+            sources, _ = self.model.teach(inputs, samples, [self.term])
+            levels = self.term.teacher_levels(sources)
             found: tuple[Tensor, Tensor | None]
             found = self.branch.vectors(levels, self.targets(samples))
         return found
@@ -137,10 +137,6 @@ class Teacher:
     def targets(self, samples: Any) -> Any:
         """The ground truth."""
         return self.model.task.targets(self.model.student, samples)
-
-
-def _no_student() -> Any:
-    raise ValueError('A branch reads the backbone or the neck of the teacher, no head.')
 
 
 class Tally:

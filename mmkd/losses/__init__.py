@@ -2,7 +2,7 @@
 
 from mmkd.losses.at import AT
 from mmkd.losses.cwd import CWD
-from mmkd.losses.kd import KD
+from mmkd.losses.kd import KD, BinaryKD
 from mmkd.losses.letkd import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses.mse import MSE
 from mmkd.losses.ofd import OFD
@@ -10,6 +10,7 @@ from mmkd.losses.sakd import SAKDBranch, SAKDMatch
 
 __all__ = [
     'AT',
+    'BinaryKD',
     'CWD',
     'KD',
     'LetKDIntermediate',

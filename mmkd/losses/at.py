@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import Literal
 
-from mmkd.losses.functional import exact
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmkd.loss import Loss, exact
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 
 @MODELS.register_module()
-class AT(nn.Module):
+class AT(Loss):
     r"""Match where in the map a network looks.
 
     .. math:: \frac{1}{N H W} \sum_{n,i} (q^s_{ni} - q^t_{ni})^2, \quad
@@ -29,12 +31,8 @@ class AT(nn.Module):
 
     same_shape = False  # channels may differ: the mean over them is compared
 
-    def __init__(self, reduction: str = 'mean') -> None:
+    def __init__(self, reduction: Literal['mean', 'batch'] = 'mean') -> None:
         super().__init__()
-        if reduction not in ('mean', 'batch'):
-            raise ValueError(
-                f"AT reduction '{reduction}': mean or batch"
-            )
         self.reduction = reduction
 
     @exact

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmkd.arguments import Positive
-from mmkd.losses.functional import exact, kl_divergence
+from mmkd.loss import Loss, exact
+from mmkd.losses.functional import kl_divergence
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 
 @MODELS.register_module()
-class CWD(nn.Module):
+class CWD(Loss):
     r"""Match, channel by channel, where in the map the activation is.
 
     .. math:: \frac{\tau^2}{N C} \sum_{n,c} \sum_i \phi(t)_{nci}

@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmkd.arguments import Positive
-from mmkd.losses.functional import exact, kl_divergence
+from mmkd.loss import Loss, exact
+from mmkd.losses.functional import kl_divergence
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 
+class _OfPositions(Loss):
+    """A value for every image, region or pixel, and their mean.
+
+    Args:
+        tau: Temperature.
+        ignore: Leave ignored pixels out where a segmentation map is known.
+    """
+
+    on_classes = True
+
+    def __init__(self, tau: Positive = 4.0, ignore: bool = True) -> None:
+        super().__init__()
+        self.tau = tau
+        self.ignore = ignore
+
+    def values(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Values (N,) or (N, H, W) of logits (N, K) or (N, K, H, W)."""
+        raise NotImplementedError
+
+    @exact
+    def forward(
+        self, student: Tensor, teacher: Tensor, targets: Targets | None = None
+    ) -> Tensor:
+        """Compare logits (N, K) or (N, K, H, W)."""
+        values = self.values(student, teacher)
+        seg_map = targets.seg_map if self.ignore and targets else None
+        if student.ndim != 4 or targets is None or seg_map is None:
+            return values.sum() / max(1, values.numel())  # a batch may have no RoI
+        small = F.interpolate(
+            seg_map[:, None].float(), values.shape[1:], mode='nearest'
+        )
+        valid = small[:, 0] != targets.ignore_index
+        mean: Tensor = (values * valid).sum() / valid.sum().clamp(min=1)
+        return mean
+
+
 @MODELS.register_module()
-class KD(nn.Module):
+class KD(_OfPositions):
     r"""Match softened class probabilities.
 
     .. math:: \frac{\tau^2}{M} \sum_m \sum_k p^t_{mk} (\log p^t_{mk} - \log p^s_{mk}),
@@ -27,45 +64,37 @@ class KD(nn.Module):
 
     Args:
         tau: Temperature.
-        activation: 'softmax', or 'sigmoid' for heads that decide class by class
-            (RetinaNet's): then the sum is over classes of the KL of two Bernoullis. An
-            extension, not in the paper.
         ignore: Leave ignored pixels out where a segmentation map is known.
     """
 
-    on_classes = True
+    def __init__(self, tau: Positive = 4.0, ignore: bool = True) -> None:
+        super().__init__(tau, ignore)
+        self.softmax_at = float(tau)
 
-    def __init__(
-        self, tau: Positive = 4.0, activation: str = 'softmax', ignore: bool = True
-    ) -> None:
-        super().__init__()
-        if activation not in ('softmax', 'sigmoid'):
-            raise ValueError(f"KD activation '{activation}': softmax or sigmoid")
-        self.tau = tau
-        self.activation = activation
-        self.ignore = ignore
+    def values(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """KL over classes, times tau squared."""
+        return kl_divergence(student, teacher, self.tau, dim=1)
 
-    @exact
-    def forward(
-        self, student: Tensor, teacher: Tensor, targets: Targets | None = None
-    ) -> Tensor:
-        """Compare logits (N, K) or (N, K, H, W)."""
-        if self.activation == 'sigmoid':
-            s, t = student / self.tau, teacher / self.tau
-            probability = t.sigmoid()
-            entropy = F.binary_cross_entropy_with_logits(
-                t, probability, reduction='none'
-            )
-            cross = F.binary_cross_entropy_with_logits(s, probability, reduction='none')
-            values = (cross - entropy).sum(1) * float(self.tau) ** 2
-        else:
-            values = kl_divergence(student, teacher, self.tau, dim=1)
-        seg_map = targets.seg_map if self.ignore and targets else None
-        if student.ndim != 4 or targets is None or seg_map is None:
-            return values.sum() / max(1, values.numel())  # a batch may have no RoI
-        small = F.interpolate(
-            seg_map[:, None].float(), values.shape[1:], mode='nearest'
-        )
-        valid = small[:, 0] != targets.ignore_index
-        mean: Tensor = (values * valid).sum() / valid.sum().clamp(min=1)
-        return mean
+
+@MODELS.register_module()
+class BinaryKD(_OfPositions):
+    r"""KD for heads that decide class by class, by sigmoids (RetinaNet's, masks').
+
+    .. math:: \frac{\tau^2}{M} \sum_m \sum_k \mathrm{KL}\big(
+        \mathrm{Bernoulli}(\sigma(t_{mk} / \tau)) \,\Vert\,
+        \mathrm{Bernoulli}(\sigma(s_{mk} / \tau)) \big)
+
+    Reduced as :class:`KD`. An extension, not in the paper.
+
+    Args:
+        tau: Temperature.
+        ignore: Leave ignored pixels out where a segmentation map is known.
+    """
+
+    def values(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """KL of two Bernoullis, summed over classes, times tau squared."""
+        s, t = student / self.tau, teacher / self.tau
+        probability = t.sigmoid()
+        entropy = F.binary_cross_entropy_with_logits(t, probability, reduction='none')
+        cross = F.binary_cross_entropy_with_logits(s, probability, reduction='none')
+        return (cross - entropy).sum(1) * float(self.tau) ** 2

@@ -16,7 +16,7 @@ from mmkd.arguments import Count, Positive
 from mmkd.codebook import file
 from mmkd.codebook.features import pool
 from mmkd.codebook.maths import distances, nearest_within
-from mmkd.losses.functional import exact, full
+from mmkd.loss import Loss, Site, exact, in_fp32
 from mmkd.regions import NOTHING, label_map
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -25,7 +25,7 @@ RANDOM = 'random'
 LARGEST = 2**26  # numbers in a chunk of a (positions, templates) matrix
 
 
-class CodebookLoss(nn.Module):
+class CodebookLoss(Loss):
     """KL(target || softmax of scores), the target made from a codebook.
 
     A subclass has ``part``, what it reads in the file, and writes :meth:`random` and
@@ -57,7 +57,14 @@ class CodebookLoss(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         self.names = list(tensors)
 
-    def check_teacher(self, teacher: nn.Module, paths: Sequence[str]) -> None:
+    def build(self, site: Site) -> None:
+        """Check the codebook against the place, before training begins."""
+        for student, teacher in zip(site.students, site.teachers):
+            self._ready(student, teacher)
+        if site.teacher is not None:
+            self._check_teacher(site.teacher, site.paths[1])
+
+    def _check_teacher(self, teacher: nn.Module, paths: Sequence[str]) -> None:
         """Raise if the codebook is of another teacher, or of another layer of it."""
         if not self.meta:
             return
@@ -91,16 +98,6 @@ class CodebookLoss(nn.Module):
         """Targets (P, K), as probabilities, of features (P, C) with labels (P,)."""
         raise NotImplementedError
 
-    def build(
-        self,
-        students: Sequence[Tensor],
-        teachers: Sequence[Tensor],
-        classes: int | None = None,
-    ) -> None:
-        """Check the codebook against example features, before training begins."""
-        for student, teacher in zip(students, teachers):
-            self._ready(student, teacher)
-
     def _ready(self, student: Tensor, teacher: Tensor) -> None:
         templates, channels = student.shape[1], teacher.shape[1]
         if self.codebook is None:
@@ -110,8 +107,11 @@ class CodebookLoss(nn.Module):
             )
         if not self.names:
             self._take(self.random(templates, channels))
-        for name in self.names:  # with the scores, also in double precision
-            self._buffers[name] = self._buffers[name].to(full(student))  # type: ignore
+        scores = in_fp32(student)
+        for name in self.names:
+            tensor: Any = self._buffers[name]
+            if tensor.dtype != scores.dtype or tensor.device != scores.device:
+                self._buffers[name] = tensor.to(scores)
         has = (self.templates, self.channels)
         if has != (templates, channels):
             raise ValueError(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import Literal
 
-from mmkd.losses.functional import exact
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmkd.loss import Loss, exact
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 
 @MODELS.register_module()
-class MSE(nn.Module):
+class MSE(Loss):
     r"""Squared error between features.
 
     ``reduction='mean'``: :math:`\mathrm{mean}\,(s - t)^2` over every element (FitNets;
@@ -25,10 +27,8 @@ class MSE(nn.Module):
         reduction: 'mean' or 'batch'.
     """
 
-    def __init__(self, reduction: str = 'mean') -> None:
+    def __init__(self, reduction: Literal['mean', 'batch'] = 'mean') -> None:
         super().__init__()
-        if reduction not in ('mean', 'batch'):
-            raise ValueError(f"MSE reduction '{reduction}': mean or batch")
         self.reduction = reduction
 
     @exact

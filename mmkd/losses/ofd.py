@@ -1,4 +1,4 @@
-"""OD: A Comprehensive Overhaul of Feature Distillation (Heo et al., ICCV 2019,
+"""OFD: A Comprehensive Overhaul of Feature Distillation (Heo et al., ICCV 2019,
 1904.01866).
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmkd.losses.functional import full
+from mmkd.loss import Loss, exact
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -19,7 +19,7 @@ Levels = Sequence[Tensor]
 
 
 @MODELS.register_module()
-class OFD(nn.Module):
+class OFD(Loss):
     r"""Match what is behind the teacher's ReLU, and be below zero where it is.
 
     .. math:: \sum_{i=1}^n \frac{1}{2^{n-i} N} \sum (s_i - \hat t_i)^2
@@ -42,15 +42,15 @@ class OFD(nn.Module):
         super().__init__()
         self.margin = margin
 
+    @exact
     def forward(
         self, student: Levels, teacher: Levels, targets: Targets | None = None
     ) -> Tensor:
         """Compare levels (N, C, H, W), shallow to deep."""
-        with torch.autocast(student[0].device.type, enabled=False):
-            total = full(student[0]).sum() * 0.0
-            for i, (s, t) in enumerate(zip(student, teacher), start=1):
-                s, t = full(s), full(t.detach()).clamp(min=self.margin)
-                t = torch.where((s > t) | (t > 0), t, s.detach())  # nothing to learn
-                apart = F.mse_loss(s, t, reduction='sum') / len(s)
-                total = total + apart / 2 ** (len(student) - i)
-            return total
+        total = student[0].sum() * 0.0
+        for i, (s, t) in enumerate(zip(student, teacher), start=1):
+            t = t.clamp(min=self.margin)
+            t = torch.where((s > t) | (t > 0), t, s.detach())  # nothing to learn
+            apart = F.mse_loss(s, t, reduction='sum') / len(s)
+            total = total + apart / 2 ** (len(student) - i)
+        return total

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.arguments import Count, Positive, Share, Weight, check_arguments
-from mmkd.losses.functional import full, kl_divergence
+from mmkd.loss import Loss, Site, exact, in_fp32
+from mmkd.losses.functional import kl_divergence
 from mmkd.regions import regions
 from mmkd.registry import MODELS, make
 from mmkd.targets import Targets
@@ -26,7 +27,7 @@ Levels = Sequence[Tensor]
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class _OnRegions(nn.Module):
+class _OnRegions(Loss):
     """A loss on one vector a region, made of all levels together.
 
     A region is the whole image, a ground-truth box, or the mask of a class; outside
@@ -50,15 +51,15 @@ class _OnRegions(nn.Module):
             raise ValueError('uniformize: SAKD needs a size, which all crops have.')
         self.stride = stride
 
+    @exact
     def forward(
         self, student: Levels, teacher: Levels, targets: Targets | None = None
     ) -> Tensor:
-        """Compare the levels of both sides, tuples of maps (N, C, H, W)."""
-        with torch.autocast(student[0].device.type, enabled=False):
-            s, labels = self.vectors(student, targets)
-            with torch.no_grad():
-                t, _ = self.vectors(teacher, targets)
-            return self.compare(s, t, labels)
+        """Compare the levels of both sides, maps (N, C, H, W)."""
+        s, labels = self.vectors(student, targets)
+        with torch.no_grad():
+            t, _ = self.vectors(teacher, targets)
+        return self.compare(s, t, labels)
 
     def compare(
         self, student: Tensor, teacher: Tensor, labels: Tensor | None
@@ -73,7 +74,7 @@ class _OnRegions(nn.Module):
         odd = [tuple(x.shape) for x in levels if x.ndim != 4]
         if odd:
             raise ValueError(f'SAKD needs maps (N, C, H, W), not {odd}')
-        crops, labels = self._crops([full(x) for x in levels], targets)
+        crops, labels = self._crops([in_fp32(x) for x in levels], targets)
         joined = torch.cat([self.uniformize(crop, like=crop) for crop in crops], 1)
         return joined, labels
 
@@ -217,9 +218,10 @@ class SAKDBranch(_OnRegions):
             check_arguments('recipe', recipe, Recipe)
             self.recipe = Recipe(**recipe)
 
-    def build(self, student: Levels, teacher: Levels, classes: int | None) -> None:
+    def build(self, site: Site) -> None:
         """Make both branches for example features."""
-        count = self.classes or classes
+        student, teacher = site.students, site.teachers
+        count = self.classes or site.classes
         if count is None:
             raise ValueError(
                 'SAKDBranch cannot tell the number of classes from the student: set '

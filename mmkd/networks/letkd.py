@@ -15,7 +15,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mmkd.arguments import Count, check_arguments, naming
-from mmkd.losses.functional import full
+from mmkd.loss import in_fp32
 from mmkd.registry import MODELS
 
 KEY = 'kd_layers'
@@ -38,13 +38,13 @@ class CosineConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, outputs, H, W)."""
-        kernels = F.normalize(full(self.weight), dim=1) * self.gain
+        kernels = F.normalize(in_fp32(self.weight), dim=1) * self.gain
         return F.conv2d(_unit(x), kernels.to(x.dtype))
 
 
 def _unit(x: Tensor) -> Tensor:
     """Length 1 over channels, computed in fp32: zeros stay zeros."""
-    return F.normalize(full(x), dim=1).to(x.dtype)
+    return F.normalize(in_fp32(x), dim=1).to(x.dtype)
 
 
 class KDLayer(nn.Module):

@@ -492,7 +492,7 @@ class Recital:
         """What the teacher says to a batch, as it would in training."""
         data = self.distiller.data_preprocessor(batch, True)
         inputs, samples = data['inputs'], data['data_samples']
-        done, _ = self.distiller.teach(inputs, samples, self.terms, None)
+        done, _ = self.distiller.teach(inputs, samples, self.terms)
         return {path: done[self.name][path] for path in self.paths}
 
     def _plan(

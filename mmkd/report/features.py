@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.build import find_task
-from mmkd.recorder import Recorder, find_module, parse
+from mmkd.paths import find_module, parse
+from mmkd.recorder import Recorder
 from mmkd.report.subjects import Subject
 
 GRID = 16  # maps are pooled to so many positions a side before they are compared

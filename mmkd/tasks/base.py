@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmkd.recorder import Recorder, parse
+from mmkd.paths import Player, parse
+from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
 
@@ -24,6 +26,30 @@ class Task:
     def targets(self, student: nn.Module, data_samples: Samples | None) -> Targets:
         """The ground truth of the batch."""
         return Targets()
+
+    def classes(self, model: nn.Module) -> int | None:
+        """How many classes a model tells apart; None if it does not say."""
+        return None
+
+    def roles(self, model: nn.Module, role: str) -> Player:
+        """What plays a role in a model: 'logits', 'stages', 'pyramid' or 'pooled'.
+
+        Returns:
+            A path, of whose levels an index picks some ('neck' for ``<pyramid>[:4]``);
+            or modules, of which it picks some.
+        """
+        found = self.players(model)
+        if role in found:
+            return found[role]
+        raise ValueError(
+            f"nothing in {type(model).__name__} plays '{role}'; it has "
+            f'{sorted(found) or "no roles"}. Write a path instead, as in '
+            "'backbone.layer3'."
+        )
+
+    def players(self, model: nn.Module) -> dict[str, Player]:
+        """What plays which role; an adapter knows it for its package."""
+        return stages_of(model)
 
     def needs(self, student: nn.Module, paths: Sequence[str]) -> list[str]:
         """Paths to record in the student so that :meth:`run` can run the teacher."""
@@ -61,6 +87,33 @@ class Task:
         raise NotImplementedError(
             f'{type(self).__name__} has no loss for a self-teacher: write task_loss()'
         )
+
+
+def stages_of(model: nn.Module) -> dict[str, Player]:
+    """The stages of a backbone: those of a ResNet, of a list, or the maps it returns."""
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        return {}
+    layers = [n for n, _ in backbone.named_children() if re.fullmatch(r'layer\d+', n)]
+    if layers:
+        return {'stages': [f'backbone.{name}' for name in layers]}
+    stages = getattr(backbone, 'stages', None)
+    if isinstance(stages, (nn.ModuleList, nn.Sequential)):
+        return {'stages': [f'backbone.stages.{i}' for i in range(len(stages))]}
+    return {'stages': 'backbone'}
+
+
+def classes_of(head: Any) -> int | None:
+    """How many classes a head tells apart; of a cascade the last one's."""
+    head = head[-1] if isinstance(head, nn.ModuleList) else head
+    number = getattr(head, 'num_classes', None)
+    return number if isinstance(number, int) else None
+
+
+def last_of(model: nn.Module, name: str) -> str:
+    """A head's path; of a cascade that of the last one."""
+    head = model.get_submodule(name)
+    return f'{name}.{len(head) - 1}' if isinstance(head, nn.ModuleList) else name
 
 
 def modules_of(paths: Sequence[str]) -> set[str]:

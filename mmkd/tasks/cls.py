@@ -8,10 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmkd.paths import Player
 from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
-from mmkd.tasks.base import Samples, Task, image_sizes, modules_of, sample_ids
+from mmkd.tasks.base import (
+    Samples,
+    Task,
+    classes_of,
+    image_sizes,
+    modules_of,
+    sample_ids,
+)
 
 
 @TASK_UTILS.register_module()
@@ -30,6 +38,20 @@ class ClassificationTask(Task):
             image_sizes=image_sizes(data_samples),
             sample_ids=sample_ids(data_samples),
         )
+
+    def classes(self, model: nn.Module) -> int | None:
+        """Those of the head."""
+        return classes_of(getattr(model, 'head', None))
+
+    def players(self, model: nn.Module) -> dict[str, Player]:
+        """The last layer of the head (or the head), the stages, the pooled vector."""
+        found = super().players(model)
+        if getattr(model, 'head', None) is not None:
+            linear = isinstance(getattr(model.head, 'fc', None), nn.Linear)
+            found['logits'] = 'head.fc' if linear else 'head'
+        if getattr(model, 'neck', None) is not None:
+            found['pooled'] = 'neck'
+        return found
 
     def run(
         self,

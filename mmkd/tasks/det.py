@@ -10,10 +10,19 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from mmkd.paths import Player
 from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
-from mmkd.tasks.base import Samples, Task, image_sizes, modules_of, sample_ids
+from mmkd.tasks.base import (
+    Samples,
+    Task,
+    classes_of,
+    image_sizes,
+    last_of,
+    modules_of,
+    sample_ids,
+)
 
 # What runs each kind of RoI head, and where the student's own regions can be read.
 _ROI = {
@@ -48,6 +57,26 @@ class DetectionTask(Task):
             image_sizes=image_sizes(data_samples),
             sample_ids=sample_ids(data_samples),
         )
+
+    def classes(self, model: nn.Module) -> int | None:
+        """Those of the box head, or else of the mask head."""
+        heads = [
+            getattr(getattr(model, 'roi_head', None), 'bbox_head', None),
+            getattr(model, 'bbox_head', None),
+            getattr(model, 'mask_head', None),
+        ]
+        return next((n for n in map(classes_of, heads) if n is not None), None)
+
+    def players(self, model: nn.Module) -> dict[str, Player]:
+        """Class scores of the regions or of the dense head, the stages, the pyramid."""
+        found = super().players(model)
+        if getattr(model, 'neck', None) is not None:
+            found['pyramid'] = 'neck'
+        if hasattr(getattr(model, 'roi_head', None), 'bbox_head'):
+            found['logits'] = f'{last_of(model, "roi_head.bbox_head")}[0]'
+        elif hasattr(model, 'bbox_head'):
+            found['logits'] = 'bbox_head[0]'
+        return found
 
     def needs(self, student: nn.Module, paths: Sequence[str]) -> list[str]:
         """The student's sampled regions, where a RoI head of the teacher is tapped."""

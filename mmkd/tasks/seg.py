@@ -8,10 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmkd.paths import Player
 from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
-from mmkd.tasks.base import Samples, Task, image_sizes, modules_of, sample_ids
+from mmkd.tasks.base import (
+    Samples,
+    Task,
+    classes_of,
+    image_sizes,
+    last_of,
+    modules_of,
+    sample_ids,
+)
 
 
 @TASK_UTILS.register_module()
@@ -30,6 +39,27 @@ class SegmentationTask(Task):
             image_sizes=image_sizes(data_samples),
             sample_ids=sample_ids(data_samples),
         )
+
+    def classes(self, model: nn.Module) -> int | None:
+        """Those of the decode head."""
+        return classes_of(getattr(model, 'decode_head', None))
+
+    def players(self, model: nn.Module) -> dict[str, Player]:
+        """The logits before they are enlarged, what goes into them, the stages."""
+        found = super().players(model)
+        if getattr(model, 'neck', None) is not None:
+            found['pyramid'] = 'neck'
+        if getattr(model, 'decode_head', None) is None:
+            return found
+        head = last_of(model, 'decode_head')
+        last = _main_head(model)
+        if hasattr(last, 'conv_seg'):
+            found['logits'] = f'{head}.conv_seg'
+        for name in ('bottleneck', 'fusion_conv'):
+            if hasattr(last, name):
+                found['decoder'] = f'{head}.{name}'
+                break
+        return found
 
     def run(
         self,

@@ -25,3 +25,7 @@ class Frozen:
     def apply(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Follow the owner to another device or dtype."""
         self.model._apply(function)  # type: ignore[no-untyped-call]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model."""
+        return self.model(*args, **kwargs)

@@ -273,9 +273,7 @@ def make_batch(pair: Pair, distiller: Any, size: int, count: int) -> dict[str, A
 
 def _noise(pair: Pair, distiller: Any, size: int, count: int) -> dict[str, Any]:
     """A batch as a dataloader gives it."""
-    from mmkd.term import count_classes
-
-    classes = count_classes(distiller.student) or 2
+    classes = distiller.task.classes(distiller.student) or 2
     shape = (3, size, size)
     torch.manual_seed(0)
     if pair.kind == 'two_stage':

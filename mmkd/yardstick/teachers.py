@@ -113,6 +113,6 @@ def teaching(distiller: Any) -> Callable[[Any], Any]:
     terms = list(distiller.terms.values())
 
     def teach(inputs: torch.Tensor) -> Any:
-        return distiller.teach(inputs, None, terms, None)
+        return distiller.teach(inputs, None, terms)
 
     return teach

@@ -4,7 +4,7 @@
 terms = dict(
     loss_kd=dict(
         student='bbox_head[0]',  # (class scores per level, box deltas per level)[0]
-        loss=dict(type='mmkd.KD', tau=1.0, activation='sigmoid'),
+        loss=dict(type='mmkd.BinaryKD', tau=1.0),
         weight=1.0,
     )
 )
