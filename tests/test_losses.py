@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd import losses
-from mmkd.losses import CWD, KD, MSE, AT
+from mmkd.losses import AT, CWD, KD, MSE, BinaryKD
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 

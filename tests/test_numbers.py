@@ -21,10 +21,11 @@ import mmkd.connectors
 import mmkd.losses
 from mmkd.connectors import CWT, Align, Uniformize
 from mmkd.losses import (
+    AT,
     CWD,
     KD,
     MSE,
-    AT,
+    BinaryKD,
     LetKDIntermediate,
     LetKDPenultimate,
     OFD,
