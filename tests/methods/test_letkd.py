@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import zoo
-from test_losses import wave
+from harness import Case, Golden, Network, wave
 from torch import Tensor
 
 from mmkd.build import build_model
@@ -23,7 +23,6 @@ from mmkd.networks.letkd import overhead
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
-ROOT = Path(__file__).parents[1]
 K, D, SIZE = 6, 4, 4
 
 
@@ -89,28 +88,58 @@ def test_layer():
     assert y.mean().item() == pytest.approx(-0.2696090612348012, rel=1e-10)
 
 
-GOLDEN = [
-    (penultimate(), SIZE, 1.2315598605866283),
-    (penultimate(), 2 * SIZE, 0.8933029728376389),
-    (penultimate(0.2), SIZE, 0.6114056791987268),
-    (penultimate(0.2), 2 * SIZE, 0.565466178011123),
-    (intermediate(), SIZE, 1.4683535731256525),
-    (intermediate(), 2 * SIZE, 1.500194582712528),
+SOURCE = 'github.com/adagorgun/letKD-framework 4fb2289: '
+VALUES = [
+    (penultimate, SIZE, 1.2315598605866283),
+    (penultimate, 2 * SIZE, 0.8933029728376389),
+    (lambda: penultimate(0.2), SIZE, 0.6114056791987268),
+    (lambda: penultimate(0.2), 2 * SIZE, 0.565466178011123),
+    (intermediate, SIZE, 1.4683535731256525),
+    (intermediate, 2 * SIZE, 1.500194582712528),
 ]
+GOLDEN = [
+    Golden(
+        loss,
+        scores().detach(),
+        teacher(size),
+        LABELS,
+        value=value,
+        source=SOURCE + 'Conv2dCos, valueLayer, VectorQuantizerEMA',
+    )
+    for loss, size, value in VALUES
+]
+CASES = [
+    Case(
+        lambda: LetKDPenultimate('random'), (2, 5, 4, 4), (2, 3, 8, 8), zero=False
+    ),
+    Case(
+        lambda: LetKDIntermediate('random', subclasses=3),
+        (2, 6, 4, 4),
+        (2, 3, 8, 8),
+        LABELS,
+        zero=False,
+    ),
+    Case(
+        lambda: LetKDIntermediate('random', subclasses=3),
+        (2, 6, 4, 4),
+        (2, 3, 8, 8),
+        'pixels',
+        classes=2,
+        zero=False,
+    ),
+]
+NETWORKS = [Network(lambda: KDLayer(3, 4), [(2, 3, 3, 3)])]
 
 
-@pytest.mark.parametrize(('loss', 'size', 'value'), GOLDEN)
-def test_losses(
-    loss: CodebookLoss, size: int, value: float, monkeypatch: pytest.MonkeyPatch
-):
-    whole = scores().detach().requires_grad_()
-    ours = loss(whole, teacher(size), LABELS)
-    ours.backward()
-    assert ours.item() == pytest.approx(value, rel=1e-10)
-    monkeypatch.setattr(losses_letkd, 'LARGEST', 5 * K)  # in pieces: the same
-    pieces = scores().detach().requires_grad_()
-    loss(pieces, teacher(size), LABELS).backward()
-    assert torch.allclose(pieces.grad, whole.grad)
+@pytest.mark.parametrize(('loss', 'size'), [row[:2] for row in VALUES])
+def test_pieces_give_the_same(loss: Any, size: int, monkeypatch: pytest.MonkeyPatch):
+    grads = []
+    for largest in (losses_letkd.LARGEST, 5 * K):
+        monkeypatch.setattr(losses_letkd, 'LARGEST', largest)
+        own = scores().detach().requires_grad_()
+        loss()(own, teacher(size), LABELS).backward()
+        grads.append(own.grad)
+    assert torch.allclose(*grads)
 
 
 def test_pieces_are_made_again_for_gradients(monkeypatch: pytest.MonkeyPatch):

@@ -14,6 +14,7 @@ import test_parity
 import torch
 import torch.nn.functional as F
 import zoo
+from harness import Case, Connector
 from mmengine.logging import MessageHub
 from torch import Tensor
 
@@ -23,10 +24,42 @@ from mmkd.hooks.train_branch import Report, Tally, Teacher
 from mmkd.losses import SAKDBranch, SAKDMatch
 from mmkd.mixin import read_method
 from mmkd.targets import Targets
-from mmkd.term import count_classes
 
 FORMS = ('u1', 'u2', 'u3')
 TERM_NAMES = ('loss_match', 'loss_branch')
+
+
+# What is checked of all methods (tests/test_numbers.py).
+LEVELS, WIDER = [(2, 4, 8, 8), (2, 6, 4, 4)], [(2, 5, 8, 8), (2, 7, 4, 4)]
+
+
+def random_branch(**settings: Any) -> SAKDBranch:
+    """For five classes."""
+    return SAKDBranch(recipe='random', classes=5, **settings)
+
+
+CASES = [
+    *(
+        Case(lambda form=form: SAKDMatch(dict(form=form)), LEVELS, WIDER)
+        for form in FORMS
+    ),
+    Case(lambda: SAKDMatch(stride=1), LEVELS, WIDER, 'pixels'),
+    Case(SAKDMatch, LEVELS, WIDER, 'boxes'),
+    Case(random_branch, LEVELS, WIDER, 'labels'),
+    Case(lambda: random_branch(shared=False), LEVELS, WIDER, 'boxes', zero=False),
+    Case(
+        lambda: random_branch(label_weight=0.5, stride=1),
+        LEVELS,
+        WIDER,
+        'pixels',
+        zero=False,
+    ),
+]
+CONNECTORS = [
+    Connector(lambda form=form: Uniformize(form=form), (2, 3, 8, 8), (2, 3, 8, 8))
+    for form in FORMS
+]
+NAIVE = ['test_match_naive', 'test_branch_naive']
 
 
 @pytest.fixture(autouse=True)
@@ -300,7 +333,7 @@ def test_training_step(kind: str, shared: bool):
     assert all(p.grad.any() for p in distiller.terms.parameters())
     assert len(list(distiller.terms.parameters())) == (0 if shared else 2)
     loss = distiller.terms['loss_branch'].loss
-    assert len(loss.frozen_bias) == zoo.CLASSES == count_classes(distiller.student)
+    assert len(loss.frozen_bias) == zoo.CLASSES
     exported = student_checkpoint({'state_dict': distiller.state_dict()}, 'here')
     zoo.plain(kind).load_state_dict(exported['state_dict'], strict=True)
 
@@ -315,18 +348,6 @@ def test_zero_weight_is_plain_training(kind: str):
     two = test_parity.train(distiller, kind, 'student.')
     assert one[0] == two[0] and one[2].keys() == two[2].keys()
     assert all(torch.equal(one[2][key], two[2][key]) for key in one[2])
-
-
-def test_a_cascades_classes():
-    class Model(torch.nn.Module):
-        def __init__(self, *heads: Any) -> None:
-            super().__init__()
-            self.decode_head = torch.nn.ModuleList(heads)
-
-    head = torch.nn.Identity()
-    assert count_classes(Model(head)) is None
-    head.num_classes = 7
-    assert count_classes(Model(torch.nn.Identity(), head)) == 7
 
 
 # -- the branch's training -------------------------------------------------------------

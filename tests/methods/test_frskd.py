@@ -11,14 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
+from harness import Network, filled, wave
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
-from test_losses import wave
 from torch import Tensor, nn
 
-from mmkd.connectors import Align
-from mmkd.losses import KD, MSE, AT, OFD
+from mmkd.losses import AT, KD
 from mmkd.mixin import read_method
 from mmkd.networks import (
     FRSKDNeck,
@@ -31,7 +30,7 @@ from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +45,69 @@ def sources(channels: tuple[int, ...], size: int = 8) -> list[tuple[int, int, in
     return [(c, size // 2**i, size // 2**i) for i, c in enumerate(channels)]
 
 
-def filled(module: Any) -> Any:
-    """In training and float64, with the same weights everywhere."""
-    for i, p in enumerate(module.parameters()):
-        p.data = wave(*p.shape, phase=i, scale=0.5) + (p.ndim == 1)
-    return module.double().train()
-
-
 def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
+
+
+# What is checked of all methods (tests/test_numbers.py), and what the authors' code gave.
+AUTHORS = [
+    'test_authors_values',
+    'test_authors_value_with_sla',
+    'test_authors_values_in_segmentation',
+]
+
+
+class Together(nn.Module):
+    """Calls a network that wants its levels as one argument."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *levels: Tensor) -> Any:
+        return self.network(levels)
+
+
+class Rotated(nn.Module):
+    """FRSKD's losses on rotated images, as a function of the student's features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sources = [(2, 4, 4), (3, 2, 2)]
+        self.teacher = FRSKDSLATeacher(sources, (2,), width=1.0, depth=1)
+
+    def forward(self, shallow: Tensor, deep: Tensor) -> Tensor:
+        logits = deep.mean((2, 3))[::4, :2]
+        losses = self.teacher.extra_losses(
+            shallow.new_zeros(2, 3, 4, 4),
+            logits,
+            logits.cos(),
+            lambda _: [shallow, deep],
+            Targets(labels=torch.tensor([1, 0])),
+        )
+        # The others hold one side fixed, as a loss does its teacher.
+        return losses['loss_joint_student'] + losses['loss_joint']
+
+
+PYRAMID = [(3, 4, 4), (4, 2, 2)]
+IN_PYRAMID = [(2, *shape) for shape in PYRAMID]
+NETWORKS = [
+    Network(
+        lambda: Together(FRSKDTeacher(PYRAMID, (5,), width=1.0, depth=1)), IN_PYRAMID
+    ),
+    Network(
+        lambda: Together(FRSKDTeacher(PYRAMID, (5, 4, 4), width=1.0, hidden=3)),
+        IN_PYRAMID,
+    ),
+    Network(Rotated, [(8, 2, 4, 4), (8, 3, 2, 2)]),
+    Network(
+        lambda: Together(FRSKDNeck([3, 4], 3, layers=1)), [(2, 3, 16, 16), (2, 4, 8, 8)]
+    ),
+    Network(
+        lambda: Together(FRSKDNeckTeacher([(3, 4, 4), (3, 2, 2)], (2, 4, 4), hidden=3)),
+        [(2, 3, 4, 4), (2, 3, 2, 2)],
+    ),
+]
 
 
 # -- the self-teacher as the authors have it -----------------------------------------
@@ -97,7 +150,7 @@ def test_parameters_of_the_parts():
 # Made by github.com/MingiJi/FRSKD 98b87e5 (BiFPNc, BiFPN, Attention with alpha 2, beta
 # 100 and tau 4) in float64, with the weights of `filled` and the features below: logits
 # of the first image, mean of each refined level, distillation loss.
-GOLDEN = [
+VALUES = [
     (
         dict(width=2, depth=2),
         [2.2159212204050354, 1.8631229449474394, 0.9346261689781991],
@@ -119,7 +172,7 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(('settings', 'logits', 'means', 'loss'), GOLDEN)
+@pytest.mark.parametrize(('settings', 'logits', 'means', 'loss'), VALUES)
 def test_authors_values(settings: Any, logits: Any, means: Any, loss: float):
     shapes = sources((4, 6, 8))
     teacher = filled(FRSKDTeacher(shapes, (5,), **settings))
@@ -249,126 +302,6 @@ def test_fusion_weights():
 def test_bad_argument(shapes: Any, settings: dict[str, Any], word: str):
     with pytest.raises(ValueError, match=word):
         FRSKDTeacher(shapes, (3,), **settings)
-
-
-# -- attention transfer ---------------------------------------------------------------
-
-LOSSES = [AT(), AT('batch')]
-
-
-def maps(size: int = 4) -> tuple[Tensor, Tensor]:
-    return wave(2, 3, size, size), wave(2, 5, size, size, phase=1)
-
-
-def test_attention_naive():
-    s, t = maps()
-    total = 0.0
-    for a, b in zip(s, t):
-        a, b = (x.square().mean(0) for x in (a, b))
-        total += float((a / a.square().sum().sqrt() - b / b.norm()).square().sum())
-    assert AT()(s, t).item() == pytest.approx(total / (2 * 16))
-    assert AT('batch')(s, t).item() == pytest.approx(total / 2)
-
-
-@pytest.mark.parametrize('loss', LOSSES, ids=lambda loss: loss.reduction)
-def test_attention_properties(loss: AT):
-    s, t = maps()
-    value = loss(s, t)
-    assert loss(s, -2 * s).abs() < 1e-12  # a factor does not matter
-    assert loss(5 * s, t).item() == pytest.approx(value.item())
-    assert loss(torch.cat([s, s]), torch.cat([t, t])).item() == pytest.approx(
-        value.item()
-    )
-    s.requires_grad_(), t.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: loss(x, t), s)
-    loss(s, t).backward()
-    assert t.grad is None
-    half = loss(100 * s.half(), 100 * t.half())
-    assert half.dtype == torch.float32 and half.isfinite()
-
-
-@pytest.mark.parametrize('size', [2, 8])
-def test_attention_bounds(size: int):
-    """Two at most, or 2 / HW: where it depends on the resolution and where not."""
-    s, t = torch.zeros(2, 1, 1, size, size)
-    s[..., 0, 0], t[..., -1, -1] = 1, 1
-    assert AT('batch')(s, t) == 2
-    assert AT()(s, t) == 2 / size**2
-
-
-def test_attention_of_two_sizes():
-    with pytest.raises(ValueError, match='Align'):
-        AT()(maps(4)[0], maps(8)[1])
-    with pytest.raises(ValueError, match='batch'):
-        AT('sum')
-
-
-# -- the authors' other losses ---------------------------------------------------------
-
-# Made by github.com/MingiJi/FRSKD 98b87e5 (OD, HintLoss, with beta alone) in float64,
-# with the weights of `filled` and the features below.
-ABLATIONS = [
-    (dict(norm=True, bias=False), OFD(), 399.40714767473025),
-    (dict(norm=True, bias=False, relu=True), MSE(), 13.324862237712672),
-]
-
-
-@pytest.mark.parametrize(('connector', 'loss', 'value'), ABLATIONS, ids=str)
-def test_authors_other_losses(connector: Any, loss: nn.Module, value: float):
-    students = [wave(2, 4, 4, 4), wave(2, 6, 2, 2, phase=1)]
-    teachers = [wave(2, 8, 4, 4, phase=2), wave(2, 12, 2, 2, phase=3)]
-    pairs = list(zip(students, teachers))
-    made = nn.ModuleList(Align(s.shape[1:], t.shape[1:], **connector) for s, t in pairs)
-    adapted = [c(s, like=t) for c, (s, t) in zip(filled(made), pairs)]
-    if hasattr(loss, 'joint'):
-        total = loss(adapted, teachers)
-    else:
-        total = sum(loss(s, t) for s, t in zip(adapted, teachers))
-    assert total.item() == pytest.approx(value, rel=1e-7)  # their margin is in fp32
-
-
-def test_overhaul_naive():
-    s, t = (
-        [wave(2, 3, 2, 2), wave(2, 3, 1, 1)],
-        [wave(2, 3, n, n, phase=2) for n in (2, 1)],
-    )
-    total = 0.0
-    for share, a, b in zip((0.5, 1.0), s, t):
-        for x, y in zip(a.flatten().tolist(), b.flatten().tolist()):
-            y = max(y, -0.5)
-            total += share * (x - y) ** 2 / 2 if x > y or y > 0 else 0.0
-    assert OFD(-0.5)(s, t).item() == pytest.approx(total)
-
-
-@pytest.mark.parametrize(
-    ('s', 't', 'value'),
-    [
-        (-0.1, 0.0, 0.0),  # below zero, where the teacher is: nothing to learn
-        (0.5, 0.0, 0.25),
-        (0.0, 0.5, 0.25),
-        (0.0, -9.0, 2 / math.pi),  # it need not go below the margin
-        (-1.0, -0.5, 0.0),
-    ],
-)
-def test_overhaul_of_a_number(s: float, t: float, value: float):
-    level = torch.full((1, 1, 1, 1), s), torch.full((1, 1, 1, 1), t)
-    one = OFD()(*([x] for x in level))
-    assert one.item() == pytest.approx(value)
-    assert OFD()(*([x] * 3 for x in level)).item() == pytest.approx(1.75 * value)
-
-
-def test_overhaul_properties():
-    s = [wave(2, 3, 4, 4).requires_grad_(), wave(2, 3, 2, 2).requires_grad_()]
-    t = [x.detach().clone().requires_grad_() for x in s]
-    assert OFD(-9.0)(s, t) == 0
-    below = [x.detach().clamp(max=-5) for x in s]  # as good as any negative value
-    assert OFD()(below, [torch.full_like(x, -2.0) for x in below]) == 0
-    t = [wave(*x.shape, phase=1).requires_grad_() for x in s]
-    assert torch.autograd.gradcheck(lambda *x: OFD()(x, t), s)
-    OFD()(s, t).backward()
-    assert all(x.grad is None for x in t)
-    half = OFD()(*([100 * x.half() for x in side] for side in (s, t)))
-    assert half.dtype == torch.float32 and half.isfinite()
 
 
 # -- segmentation as the authors have it -----------------------------------------------
