@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from mmkd.checkpoints.load import read_checkpoint
-from mmkd.codebook.maths import Chunks
 from mmkd.checkpoints.whole import save, whole
+from mmkd.codebook.maths import Chunks
 
 
 class Work:

@@ -99,7 +99,9 @@ class SelfDistiller(BaseDistiller):
         if teacher is None or not (terms or self.supervision):
             return {}, {}
         if student is None:
-            raise ValueError('A self-teacher reads the student, which does not run here.')
+            raise ValueError(
+                'A self-teacher reads the student, which does not run here.'
+            )
         features = self._features(student.record)
         with watch(teacher, SOURCE, terms) as recorder:
             output = teacher(tuple(f.detach() if self.detach else f for f in features))

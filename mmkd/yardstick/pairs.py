@@ -26,7 +26,6 @@ PAIRS = {
 }
 BY_HAND = ('kd', 'cwd', 'fitnet', 'cwt')
 ALONE = ('frskd', 'sakd', 'letkd')
-FITNET = {'cls': 'backbone[-1]', 'two_stage': 'neck', 'seg': 'backbone[-1]'}
 # Size and batch, where none are given.
 SMALL = {'cls': (64, 8), 'two_stage': (128, 2), 'seg': (64, 2)}
 LARGE = {'cls': (224, 64), 'two_stage': (640, 2), 'seg': (512, 4)}
@@ -220,32 +219,23 @@ def build_distiller(
 def distiller_config(pair: Pair, method: str, times: int = 1) -> dict[str, Any]:
     """What ``tools/train.py --method`` would make, for random weights.
 
-    The terms have their whole weight, whatever their schedules say. letKD's codebook
-    and SAKD's branch are random: they cost what real ones cost.
+    The terms have their whole weight, whatever their schedules say. Codebooks and
+    branches that a method wants are random: they cost what real ones cost.
     """
     from mmengine.config import Config
 
-    from mmkd.mixin import distill, read_method
+    from mmkd.mixin import describe, distill, kind_of, read_method
 
-    known = 'kd' if method == 'fitnet' else method
-    own = read_method(known, pair.student).get('distiller', {})
-    taught = 'Self' not in str(own.get('type'))
-    given = dict(teacher=pair.teacher, teacher_ckpt='random') if taught else {}
-    config = distill(Config(dict(model=pair.student)), known, **given)
+    own = read_method(method, [kind_of(pair.student)])
+    given = {}
+    if 'teacher' not in own:
+        given = dict(teacher=pair.teacher, teacher_ckpt='random')
+    config = distill(Config(dict(model=pair.student)), method, **given)
+    trial = describe(method).get('trial', {})
+    config.merge_from_dict({f'model.{key}': value for key, value in trial.items()})
     model: dict[str, Any] = config.model.to_dict()
-    if method == 'fitnet':
-        model['terms'] = dict(
-            loss_fitnet=dict(
-                student=FITNET[pair.kind],
-                connector=dict(type='mmkd.Align'),
-                loss=dict(type='mmkd.MSE'),
-            )
-        )
     for term in model['terms'].values():
         term.pop('schedule', None)
-        for key in ('codebook', 'recipe'):
-            if key in term['loss']:
-                term['loss'][key] = 'random'
     name, term = next(iter(model['terms'].items()))
     many = {f'{name}_{i}': copy.deepcopy(term) for i in range(1, times)}
     model['terms'].update(many)
