@@ -1,8 +1,8 @@
 """mmkd: knowledge distillation for OpenMMLab.
 
 Importing it registers everything under the scope ``mmkd``. It makes mmengine read
-checkpoint files without running code from them (see :mod:`mmkd.checkpoints.load`) and write
-them so that they are whole (:mod:`mmkd.checkpoints.whole`, :mod:`mmkd.hooks.checkpoints`).
+checkpoint files without running code from them (:mod:`mmkd.checkpoints`) and write
+them so that they are whole (:mod:`mmkd.hooks.checkpoints`).
 """
 
 try:

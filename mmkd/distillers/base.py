@@ -22,7 +22,7 @@ from mmkd.build import (
 )
 from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.distillers.step import (
-    Losses,
+    Losses as Losses,
     Own,
     Student,
     mark_overwritten,
