@@ -15,5 +15,8 @@ from mmkd.losses.mse import MSE as MSE
 from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
 
+# Relations between images
+from mmkd.losses.sp import SP as SP
+
 # Dense prediction
 from mmkd.losses.cwd import CWD as CWD
