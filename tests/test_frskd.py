@@ -18,7 +18,7 @@ from test_losses import wave
 from torch import Tensor, nn
 
 from mmkd.connectors import Align
-from mmkd.losses import KD, MSE, AT, OFD
+from mmkd.losses import AT, KD, MSE, OFD
 from mmkd.mixin import read_method
 from mmkd.networks import (
     FRSKDNeck,

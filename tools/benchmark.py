@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
     import torch
+
     from mmkd.yardstick.clock import Length
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,9 +124,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     typed = sys.argv[1:] if argv is None else argv
     command = f'python tools/benchmark.py {shlex.join(typed)}'.strip()
-    from mmkd.yardstick.page import read, write
-
     from mmkd.launch import short_errors
+    from mmkd.yardstick.page import read, write
 
     args.out.mkdir(parents=True, exist_ok=True)
     with short_errors():
@@ -171,6 +171,7 @@ def jobs(args: argparse.Namespace) -> Iterator[Job]:
 def prepare(args: argparse.Namespace) -> tuple[torch.device, Length]:
     """Set torch up, the same for all ways; return where and how long."""
     import torch
+
     from mmkd.yardstick.clock import Length
 
     device = torch.device(args.device or 'cpu')

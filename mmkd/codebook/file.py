@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from mmkd.checkpoints.load import read_checkpoint
+from mmkd.checkpoints.read import read_checkpoint
 
 MAKE = 'python tools/build_codebook.py CONFIG'
 LOOKED_AT = 10000  # items of a data set, evenly spread

@@ -18,7 +18,7 @@ from mmkd.build import (
     own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
-from mmkd.finite import Guard, Seen, Tap
+from mmkd.finite import Guard, Seen, Tapped
 from mmkd.recorder import Recorder
 from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term, build_terms
@@ -317,11 +317,11 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         return super()._apply(fn, *args, **kwargs)
 
 
-def _taps(term: Term, student: Recorder, sources: Recorders) -> list[Tap]:
+def _taps(term: Term, student: Recorder, sources: Recorders) -> list[Tapped]:
     """What a term has compared in this step."""
-    own = [Tap('student', path, student[path]) for path in term.student_paths]
+    own = [Tapped('student', path, student[path]) for path in term.student_paths]
     source, name = sources[str(term.source)], str(term.source)
-    return own + [Tap(name, path, source[path]) for path in term.teacher_paths]
+    return own + [Tapped(name, path, source[path]) for path in term.teacher_paths]
 
 
 def _merge(*parts: Losses) -> Losses:

@@ -18,15 +18,15 @@ from mmkd.build import (
     model_config,
     own_randomness,
 )
-from mmkd.teacher.cheap import TeacherOptions
 from mmkd.checkpoints.load import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
 from mmkd.recorder import Enough, Recorder, parse
 from mmkd.recording.reader import Recording, of_teacher
 from mmkd.registry import MODELS
-from mmkd.teacher.renormalize import Renormalize
 from mmkd.schedule import make_piece
+from mmkd.teacher.cheap import TeacherOptions
 from mmkd.teacher.frozen import Frozen
+from mmkd.teacher.renormalize import Renormalize
 from mmkd.term import Term
 
 RANDOM = 'random'

@@ -37,9 +37,9 @@ from mmengine.utils import ProgressBar
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
+from mmkd.checkpoints.whole import whole
 from mmkd.codebook.file import data_fingerprint, describe, teacher_fingerprint
 from mmkd.datasets.views import ReplayedViews, ViewSampler
-from mmkd.checkpoints.whole import whole
 from mmkd.recorder import Recorder
 from mmkd.teacher.renormalize import statistics
 

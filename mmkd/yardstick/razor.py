@@ -18,7 +18,15 @@ from typing import Any
 import torch
 
 from mmkd.yardstick import pairs
-from mmkd.yardstick.clock import Clock, Log, Row, forget, machine, peak_memory, quartiles
+from mmkd.yardstick.clock import (
+    Clock,
+    Log,
+    Row,
+    forget,
+    machine,
+    peak_memory,
+    quartiles,
+)
 from mmkd.yardstick.steps import TOLERANCE, Setting
 
 # Which methods it has for which task, and where.
