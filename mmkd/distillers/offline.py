@@ -21,7 +21,8 @@ from mmkd.build import (
 from mmkd.checkpoints.load import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
 from mmkd.recorder import Enough, Recorder, parse
-from mmkd.recording.reader import Recording, of_teacher
+from mmkd.recording.origin import of_teacher
+from mmkd.recording.reader import Recording
 from mmkd.registry import MODELS
 from mmkd.schedule import make_piece
 from mmkd.teacher.cheap import TeacherOptions
