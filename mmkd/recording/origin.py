@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from mmkd.codebook.file import data_fingerprint, describe, teacher_fingerprint
 from mmkd.datasets.views import ReplayedViews
+from mmkd.fingerprint import data_fingerprint, describe, teacher_fingerprint
 from mmkd.recording.levels import Meta
 from mmkd.teacher.renormalize import statistics
 
