@@ -15,10 +15,10 @@ from mmkd.build import (
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.finite import Guard, Seen, Tapped
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term, build_terms

@@ -16,10 +16,10 @@ from mmkd.build import (
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import load_weights
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Enough, Recorder, parse
 from mmkd.recording.origin import of_teacher
 from mmkd.recording.reader import Recording

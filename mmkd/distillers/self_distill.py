@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
-from mmkd.build import ModelConfig, own_randomness
+from mmkd.build import ModelConfig
 from mmkd.distillers.base import BaseDistiller, Losses, Recorders, StudentStep
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder, find_module, parse
 from mmkd.registry import MODELS, make
 from mmkd.term import Term
