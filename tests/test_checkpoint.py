@@ -24,8 +24,6 @@ from mmkd.checkpoints.load import Report, load_weights
 from mmkd.checkpoints.read import read_checkpoint, read_for_mmengine, read_weights
 from mmkd.checkpoints.whole import is_whole
 
-READ = 'mmkd.checkpoints.read'
-
 
 class Attack:
     """Unpickled by pickle or by torch without care, it makes a file."""
@@ -412,7 +410,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path):
 def test_matching_teacher_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     monkeypatch.setattr(
-        'mmkd.checkpoints.read.print_log', lambda text, _: said.append(text)
+        'mmkd.checkpoints.load.print_log', lambda text, _: said.append(text)
     )
     state = net().state_dict()
     del state['1.num_batches_tracked']  # old files lack it
