@@ -69,6 +69,15 @@ def find_config(path: str) -> Path:
     return file
 
 
+def carried(name: str) -> Path:
+    """The folder 'configs' or 'tools': of the checkout, or in the installed package."""
+    here = Path(__file__).resolve().parent
+    for root in (here.parent, here / '.mim'):
+        if (root / name).is_dir():
+            return root / name
+    raise FileNotFoundError(f'The {name} of mmkd are missing: install it again.')
+
+
 def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
     """Return a model's config as one dict that stands on its own.
 
