@@ -26,7 +26,8 @@ from mmkd.networks import (
     FRSKDSLATeacher,
     FRSKDTeacher,
 )
-from mmkd.networks.frskd import aggregate, resize_down, resize_up, rotations
+from mmkd.networks.bifpn import resize_down, resize_up
+from mmkd.networks.frskd import aggregate, rotations
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term
