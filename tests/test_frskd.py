@@ -18,7 +18,7 @@ from test_losses import wave
 from torch import Tensor, nn
 
 from mmkd.connectors import Align
-from mmkd.losses import KD, MSE, AT, OFD
+from mmkd.losses import AT, KD, MSE, OFD
 from mmkd.mixin import read_method
 from mmkd.networks import (
     FRSKDNeck,
@@ -26,7 +26,8 @@ from mmkd.networks import (
     FRSKDSLATeacher,
     FRSKDTeacher,
 )
-from mmkd.networks.frskd import aggregate, resize_down, resize_up, rotations
+from mmkd.networks.bifpn import resize_down, resize_up
+from mmkd.networks.frskd import aggregate, rotations
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term
