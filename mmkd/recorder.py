@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mmkd.paths import Tap, find_method, find_module, parse
 
+
 class _Wrapper:
     """Stands in for a method of a module while a recorder is open.
 

@@ -81,7 +81,8 @@ class Term(nn.Module, Weighted):
     def loss(self) -> Loss:
         """The loss; where each level has one, the first level's."""
         first: Any = self.losses[0]
-        return first
+        loss: Loss = first
+        return loss
 
     @property
     def student_paths(self) -> list[str]:

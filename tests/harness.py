@@ -15,7 +15,8 @@ halved batches, batches without regions; and of every value that it is the autho
 ``pytest --method dkd`` runs all that is of one method.
 
 Where no authors' code can be run, NAIVE names the tests of that file that derive the
-value by loops; where it can, but not in the form of GOLDEN, AUTHORS names them.
+value by loops; where it can, but not in the form of GOLDEN, AUTHORS has the tests, each
+with its source.
 CONNECTORS and NETWORKS are tables like CASES, where a method has such.
 
 A cell of tests/test_matrix.py is a method on a small model (tests/zoo.py), as its
@@ -50,6 +51,7 @@ from mmkd.teacher.frozen import Frozen
 
 FOLDER = Path(__file__).parent / 'methods'
 BROKEN: dict[str, Exception] = {}  # files that could not be imported
+ONLY: str | None = None  # the method that pytest is asked for
 Shape = tuple[int, ...]
 # A shape (of waves), a tensor as it is; levels of them in a list, named ones in a dict.
 Form = Union[Shape, Tensor, list, dict]
@@ -86,7 +88,7 @@ class Case(Place):
     """A loss of which all must hold that holds for every loss, but for what it says.
 
     Args:
-        zero: Whether it is zero for equal features.
+        zero: Whether it is zero for equal features; 'waves' if for such that vary.
         negative: It may be below zero.
         batch_coupled: It compares images of a batch with each other, so that the mean
             of two halves is not the value of the whole.
@@ -100,7 +102,7 @@ class Case(Place):
             {'one pixel': 'it compares neighbours'}.
     """
 
-    zero: bool = True
+    zero: bool | str = True
     negative: bool = False
     batch_coupled: bool = False
     stateful: bool = False
@@ -352,7 +354,8 @@ def without_things(targets: Targets) -> Targets | None:
 
 
 def load(only: str | None = None) -> dict[str, ModuleType]:
-    """The test files of all methods, or of one."""
+    """The test files of all methods, or of one; that of ``pytest --method``."""
+    only = only or ONLY
     if str(FOLDER) not in sys.path:
         sys.path.insert(0, str(FOLDER))
     found = {}

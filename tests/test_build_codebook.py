@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mmkd.build import build_model
 from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
+from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
 from mmkd.hooks import CheckCodebook
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
@@ -215,7 +216,7 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     log = model.train_step(zoo.batch('cls'), zoo.optimizer(model))
     assert log['raw_intermediate'] > 0 and log['raw_penultimate'] > 0
     loss, whole = model.terms['loss_penultimate'].loss, model.teacher
-    assert file.teacher_fingerprint(whole) == book['meta']['teacher']
+    assert teacher_fingerprint(whole) == book['meta']['teacher']
     loss.check_teacher(whole, ['backbone.layer1'])
     with pytest.raises(ValueError, match='backbone.layer1'):
         loss.check_teacher(whole, ['backbone.layer3'])
@@ -367,8 +368,8 @@ class Annotated:
 
 def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
     """The folder makes no difference; all that the codebook depends on does."""
-    own = file.data_fingerprint(Annotated())
-    assert own == file.data_fingerprint(Annotated('/b/c'))
+    own = data_fingerprint(Annotated())
+    assert own == data_fingerprint(Annotated('/b/c'))
     others = [
         Annotated(count=29),
         Annotated(classes=('dog', 'cat')),
@@ -377,11 +378,11 @@ def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
         Annotated(seg_map_path='/a/x.png'),
         Annotated(img_path='/a/x.png'),
     ]
-    assert all(file.data_fingerprint(other) != own for other in others)
+    assert all(data_fingerprint(other) != own for other in others)
     assert (own['images'], own['classes']) == (30, 2)
-    monkeypatch.setattr(file, 'LOOKED_AT', 3)  # of a large one
-    assert file.data_fingerprint(Annotated()) == file.data_fingerprint(Annotated('/b'))
-    assert file.data_fingerprint(list(range(4)))['images'] == 4
+    monkeypatch.setattr('mmkd.fingerprint.LOOKED_AT', 3)  # of a large one
+    assert data_fingerprint(Annotated()) == data_fingerprint(Annotated('/b'))
+    assert data_fingerprint(list(range(4)))['images'] == 4
 
 
 def start(project: Path, **changes: Any) -> Any:

@@ -178,7 +178,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def save(args: argparse.Namespace) -> None:
     import torch
 
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
 
     if args.out.resolve() == Path(args.checkpoint).resolve():
         raise ValueError(f"'{args.out}' is the checkpoint itself: give another file.")

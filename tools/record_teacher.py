@@ -103,7 +103,8 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmkd.build import read_config
     from mmkd.launch import check_files, merge_options
     from mmkd.mixin import register
-    from mmkd.recording.reader import Recital, record, replayed
+    from mmkd.recording.recorder import Recital, record
+    from mmkd.recording.views import replayed
 
     folder = args.out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():

@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.registry import METRICS
 
     from mmkd.build import build_runner
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
     from mmkd.hooks.export_student import load_strictly
     from mmkd.launch import BUILDING, short_errors, start_processes
 

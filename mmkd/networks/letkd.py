@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from mmkd.arguments import Count, check_arguments, naming
 from mmkd.loss import in_fp32
 from mmkd.registry import MODELS
+from mmkd.rehearsal import image_size, rehearsing
 
 KEY = 'kd_layers'
 
@@ -173,19 +172,10 @@ def _channels(model: nn.Module, places: Mapping[str, str]) -> dict[str, int]:
             found[name] = last.shape[1]
 
         handles.append(module.register_forward_hook(note))
-    size = getattr(getattr(model, 'backbone', None), 'img_size', 128)
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()
-            model.extract_feat(torch.zeros(2, 3, height, width))  # type: ignore
+        with rehearsing(model):
+            model.extract_feat(torch.zeros(2, 3, *image_size(model)))  # type: ignore
     finally:
-        model.train(training)
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
         for handle in handles:
             handle.remove()
     absent = [path for name, path in places.items() if name not in found]
@@ -215,13 +205,10 @@ def overhead(model: nn.Module, size: int | tuple[int, int]) -> dict[str, int]:
     handles = [layer.register_forward_pre_hook(count) for layer in layers]  # type: ignore
     height, width = (size, size) if isinstance(size, int) else size
     image = next(model.parameters()).new_zeros(1, 3, height, width)
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()
+        with rehearsing(model):
             model.extract_feat(image)  # type: ignore[operator]
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     layered = sum(p.numel() for p in model.parameters())

@@ -9,7 +9,7 @@ option              what it does, and what it changes in the loss
                     8 or 11 bits.
 ``compile``         ``torch.compile`` of the parts between the taps. Rounding.
 ``every``           The teacher's terms only in every k-th iteration, times k.
-``recording``       The teacher does not run: see :mod:`mmkd.recording.reader`.
+``recording``       The teacher does not run: see :mod:`mmkd.recording`.
 ==================  ==================================================================
 
 All are off by default. That a teacher runs no further than the last thing that is

@@ -25,7 +25,8 @@ from mmkd.networks import (
     FRSKDSLATeacher,
     FRSKDTeacher,
 )
-from mmkd.networks.frskd import aggregate, resize_down, resize_up, rotations
+from mmkd.networks.bifpn import resize_down, resize_up
+from mmkd.networks.frskd import aggregate, rotations
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term
@@ -50,11 +51,12 @@ def count(module: nn.Module) -> int:
 
 
 # What is checked of all methods (tests/test_numbers.py), and what the authors' code gave.
-AUTHORS = [
-    'test_authors_values',
-    'test_authors_value_with_sla',
-    'test_authors_values_in_segmentation',
-]
+CODE = 'github.com/MingiJi/FRSKD 98b87e5'
+AUTHORS = {
+    'test_authors_values': f'{CODE}: BiFPNc, BiFPN, Attention',
+    'test_authors_value_with_sla': f'{CODE}: SLALoss',
+    'test_authors_values_in_segmentation': f'{CODE}: EfficientDet',
+}
 
 
 class Together(nn.Module):
