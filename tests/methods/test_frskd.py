@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
+from cells import classifiers, moved, part, total
 from harness import Network, filled, wave
 from mmengine.config import Config
 from mmengine.logging import MessageHub
@@ -18,7 +19,6 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmkd.losses import AT, KD
-from mmkd.mixin import read_method
 from mmkd.networks import (
     FRSKDNeck,
     FRSKDNeckTeacher,
@@ -50,7 +50,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-# What is checked of all methods (tests/test_numbers.py), and what the authors' code gave.
+# What the authors' code gave, and what is checked of all methods.
 CODE = 'github.com/MingiJi/FRSKD 98b87e5'
 AUTHORS = {
     'test_authors_values': f'{CODE}: BiFPNc, BiFPN, Attention',
@@ -371,9 +371,7 @@ def test_a_teacher_of_a_neck_wants_its_levels():
 def config(kind: str, **settings: Any) -> dict[str, Any]:
     """The method as its fragment has it, around a small model."""
     student = settings.pop('student', zoo.student(kind))
-    part = read_method('frskd', student)
-    parts: dict[str, Any] = dict(part.distiller, student=student, terms=part.terms)
-    return {**parts, **settings}
+    return {**part('frskd', kind), 'student': student, **settings}
 
 
 def build(kind: str, **settings: Any) -> Any:
@@ -385,8 +383,16 @@ def losses(distiller: Any, kind: str, count: int = 2) -> dict[str, Any]:
     return distiller(**data, mode='loss')
 
 
-def moved(module: nn.Module) -> bool:
-    return any(p.grad is not None and p.grad.any() for p in module.parameters())
+def in_cell(distiller: Any, values: dict[str, Any], kind: str) -> None:
+    """Supervision reaches student and self-teacher; a detector's heads serve both."""
+    assert all(p.grad is not None for p in distiller.teacher.parameters())
+    distiller.zero_grad()
+    own = [v for k, v in values.items() if k.startswith('teacher_') and 'loss' in k]
+    sum(map(total, own)).backward()
+    assert moved(distiller.student.backbone)
+    assert all(p.grad is not None for p in distiller.teacher.parameters())
+    shared = kind not in ('cls', 'pspnet')
+    assert any(map(moved, classifiers(distiller.student))) == shared
 
 
 # Loss -> whether it reaches the student's backbone, its classifier, the self-teacher.
@@ -405,8 +411,8 @@ def test_gradient_flow(name: str):
     student = distiller.student
     parts = (student.backbone, student.head, distiller.teacher)
     assert tuple(map(moved, parts)) == FLOW[name]
-    for reached, part in zip(FLOW[name][1:], parts[1:]):
-        assert reached or all(p.grad is None for p in part.parameters())
+    for reached, one in zip(FLOW[name][1:], parts[1:]):
+        assert reached or all(p.grad is None for p in one.parameters())
 
 
 def test_one_stage():
@@ -430,8 +436,8 @@ def test_the_student_begins_as_it_would_alone():
 
 def test_without_feature_distillation():
     """FRSKD\\F: the same, less its attention loss."""
-    terms = read_method('frskd', zoo.student('cls')).terms
-    terms.loss_at.weight = 0.0
+    terms = part('frskd', 'cls')['terms']
+    terms['loss_at']['weight'] = 0.0
     values = losses(build('cls', terms=terms), 'cls')
     assert values['loss_at'] == 0 and values['raw_at'] == 0
     assert values['loss_kd'] > 0 and values['teacher_loss'] > 0
@@ -474,8 +480,7 @@ def test_ramp():
 
 
 def test_the_ramp_that_ships():
-    terms = read_method('frskd', zoo.student('pspnet')).terms
-    distiller = build('pspnet', terms=terms)
+    distiller = build('pspnet')
     hub = MessageHub.get_current_instance()
     hub.update_info('max_iters', 80000)
     hub.update_info('iter', 1000)
