@@ -37,7 +37,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'checkpoints/load.py': ({'checkpoints.broken', 'checkpoints.read'}, set()),
     'teacher/frozen.py': (set(), set()),
     'teacher/renormalize.py': (set(), set()),
-    'teacher/cheap.py': ({'arguments'}, set()),
+    'teacher/fold.py': (set(), set()),
+    'teacher/compiled.py': (set(), set()),
+    'teacher/cheap.py': ({'arguments', 'teacher.compiled', 'teacher.fold'}, set()),
     'losses/functional.py': (set(), set()),
     'codebook/file.py': ({'checkpoints.read', 'fingerprint'}, set()),
     'codebook': (
@@ -72,7 +74,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     'build.py': ({'arguments', 'registry'}, set()),
     'mixin.py': ({'build'}, set()),
-    'launch.py': ({'arguments', 'build', 'mixin'}, set()),
+    'checks.py': ({'build', 'mixin'}, set()),
+    'launch.py': ({'arguments', 'checks'}, set()),
+    'processes.py': (set(), set()),
     'hooks': (
         {
             'build',
