@@ -3,8 +3,8 @@ _base_ = [
     '../_base_/methods/cwt.py',
     '../_base_/runtime.py',
 ]
-# RECONSTRUCTION: crops and iterations, which in MGD are 512x512 and 40000. The loss is a
-# sum over positions, so on maps of 64x128 MGD's weight counts twice as much.
+# RECONSTRUCTION: crops and iterations, which in MGD are 512x512 and 40000. The loss is
+# a sum over positions, so on these maps of 64x128 MGD's weight counts twice as much.
 model = dict(
     _base_.seg,
     _delete_=True,

@@ -9,8 +9,4 @@ _base_.cls.terms.loss_at.update(
     loss=dict(type='mmkd.MSE'),
     weight=100.0,
 )
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

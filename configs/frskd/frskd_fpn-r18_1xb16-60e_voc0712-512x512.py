@@ -12,8 +12,4 @@ _base_.seg.terms.loss_kd.schedule = _base_.seg.terms.loss_at.schedule = [
     dict(kind='constant', by='epoch', end=40, factor=0.0),
     dict(kind='sigmoid', by='epoch', begin=39, end=59),
 ]
-model = dict(
-    _base_.seg,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.seg, _delete_=True, student=_base_.model)

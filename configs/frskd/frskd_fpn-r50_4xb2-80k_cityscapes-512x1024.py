@@ -6,8 +6,4 @@ _base_ = [
 # The paper's place: two pyramids on top of the neck, logits of the largest level.
 _base_.seg.teacher.update(repeat=2, from_deepest=False)
 _base_.seg.teacher_reads = _base_.seg.terms.loss_at.student = 'neck'
-model = dict(
-    _base_.seg,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.seg, _delete_=True, student=_base_.model)

@@ -12,8 +12,4 @@ _base_.cls.terms.loss_at.update(
     loss=dict(type='mmkd.OFD'),
     weight=1e-3,
 )
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

@@ -3,8 +3,4 @@ _base_ = [
     '../_base_/methods/frskd.py',
     '../_base_/runtime.py',
 ]
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

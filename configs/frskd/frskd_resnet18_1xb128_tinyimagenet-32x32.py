@@ -5,8 +5,4 @@ _base_ = [
 ]
 # RECONSTRUCTION: both weights.
 _base_.cls.terms.loss_kd.weight, _base_.cls.terms.loss_at.weight = 3.0, 100.0
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

@@ -6,8 +6,4 @@ _base_ = [
 # RECONSTRUCTION: the paper's width, weights and schedule for ImageNet are not known.
 _base_.cls.teacher.width = 1.0
 _base_.cls.terms.loss_kd.weight = 1.0
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

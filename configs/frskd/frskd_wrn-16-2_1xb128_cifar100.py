@@ -10,8 +10,4 @@ _base_.cls.teacher_reads = [
     f'backbone.stages.{end}' for end in ('1.0.activate', '2.0.activate', '3')
 ]
 _base_.cls.terms.loss_at.student = _base_.cls.teacher_reads
-model = dict(
-    _base_.cls,
-    _delete_=True,
-    student=_base_.model,
-)
+model = dict(_base_.cls, _delete_=True, student=_base_.model)

@@ -5,10 +5,9 @@ _base_ = [
 ]
 # RECONSTRUCTION: tau and the number of LDA components are CIFAR-100's.
 _base_.cifar.student.layers.intermediate.update(
-    after='backbone.stages.3.0.0', alpha=1.0
+    after='backbone.stages.3.0.0', templates=1600, alpha=1.0
 )
 _base_.cifar.student.layers.penultimate.alpha = 0.5
-_base_.cifar.student.layers.intermediate.templates = 1600
 _base_.cifar.terms.loss_intermediate.loss.codebook = (
     'codebooks/resnet50_tinyimagenet_half.pth'
 )
