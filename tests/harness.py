@@ -207,7 +207,9 @@ def features(form: Form, phase: float = 0.0) -> Any:
 
     def one(leaf: Any) -> Tensor:
         i = next(count)
-        return leaf.double() if isinstance(leaf, Tensor) else wave(*leaf, phase=phase + i)
+        return (
+            leaf.double() if isinstance(leaf, Tensor) else wave(*leaf, phase=phase + i)
+        )
 
     return mapped(one, form)
 
@@ -346,7 +348,9 @@ def without_things(targets: Targets) -> Targets | None:
         return replace(targets, seg_maps=ignored)
     if targets.boxes is not None and targets.box_labels is not None:
         boxes = [b[:0] for b in targets.boxes]
-        return replace(targets, boxes=boxes, box_labels=[b[:0] for b in targets.box_labels])
+        return replace(
+            targets, boxes=boxes, box_labels=[b[:0] for b in targets.box_labels]
+        )
     return None
 
 

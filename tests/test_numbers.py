@@ -32,9 +32,7 @@ FORM = "sources are 'github.com/owner/repo commit: Class(args)'"
 
 def each(name: str) -> Any:
     """Every row of a table that the methods' files have, and the method."""
-    rows = [
-        pytest.param(row, id=key) for key, row in harness.table(METHODS, name)
-    ]
+    rows = [pytest.param(row, id=key) for key, row in harness.table(METHODS, name)]
     return pytest.mark.parametrize('case', rows)
 
 
@@ -120,9 +118,7 @@ def to(dtype: torch.dtype, both: Any) -> tuple[Any, Any]:
 STEP = 1e-6
 
 
-def check(
-    module: nn.Module, run: Callable[..., Any], inputs: list[Tensor]
-) -> None:
+def check(module: nn.Module, run: Callable[..., Any], inputs: list[Tensor]) -> None:
     """Gradients in the inputs and all parameters, against differences in float64.
 
     Args:
@@ -435,9 +431,11 @@ def test_images_count_alike(case: Case):
         return own(student, teacher, changed(targets, change)).item()
 
     whole, count = of(lambda x: x), len(leaves(both[0])[0])
-    each_alone = [of(lambda x, i=i: x[i : i + 1]) for i in range(count)] if (
-        not case.excused('one image')
-    ) else []
+    each_alone = (
+        [of(lambda x, i=i: x[i : i + 1]) for i in range(count)]
+        if (not case.excused('one image'))
+        else []
+    )
     mean = sum(each_alone) / max(1, len(each_alone))
     counted = targets is not None and (targets.seg_maps or targets.boxes)
     alike = not each_alone or mean == pytest.approx(whole, rel=1e-10, abs=1e-13)
@@ -470,7 +468,9 @@ def test_batch_of_nothing(case: Case):
     if targets is not None and (bare := harness.without_things(targets)) is not None:
         batches.append((*both, bare, case.nothing))
     for student, teacher, own, expected in batches:
-        found, gradient = gradients(case, made, (student, teacher), of=lambda _, own=own: own)
+        found, gradient = gradients(
+            case, made, (student, teacher), of=lambda _, own=own: own
+        )
         assert found.isfinite() and expected in (None, found.item())
         assert all(x.isfinite().all() for x in gradient)
         assert expected is None or not any(x.any() for x in gradient)
@@ -488,5 +488,7 @@ def test_memory(case: Case):
         return
     resumed, fresh = Made(case), Made(case)
     resumed.load_state_dict(saved)
-    assert torch.equal(resumed(*both, targets), second), 'what it remembers is not saved'
+    assert torch.equal(resumed(*both, targets), second), (
+        'what it remembers is not saved'
+    )
     assert not torch.equal(fresh(*both, targets), second), 'it remembers nothing'

@@ -109,9 +109,7 @@ GOLDEN = [
     for loss, size, value in VALUES
 ]
 CASES = [
-    Case(
-        lambda: LetKDPenultimate('random'), (2, 5, 4, 4), (2, 3, 8, 8), zero=False
-    ),
+    Case(lambda: LetKDPenultimate('random'), (2, 5, 4, 4), (2, 3, 8, 8), zero=False),
     Case(
         lambda: LetKDIntermediate('random', subclasses=3),
         (2, 6, 4, 4),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from harness import Case, Golden, wave
 
-from mmkd.losses import MSE, OFD
+from mmkd.losses import OFD
 
 LEVELS = [(2, 4, 8, 8), (2, 6, 4, 4)]
 CASES = [Case(OFD, LEVELS)]
