@@ -20,7 +20,7 @@ from mmengine.registry import DefaultScope
 from test_letkd import config
 from torch import Tensor, nn
 
-from mmkd.build import build_model
+from mmkd.build import build_model, read_config
 from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
 from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
@@ -327,15 +327,16 @@ def test_positions_of_other_tasks(kind: str):
 @pytest.mark.parametrize(
     'name',
     [
-        'letkd_faster-rcnn-r101_faster-rcnn-r50_1x_coco',
-        'letkd_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024',
-        'letkd_resnet34_resnet18_8xb32_in1k',
-        'letkd_resnet56_resnet20_1xb64_cifar100',
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+        'letkd_resnet34_resnet18_8xb32_in1k.py',
+        'letkd_resnet56_resnet20_1xb64_cifar100.py',
     ],
 )
 def test_no_augmentation(name: str):
     """Nothing random is left, and labels are resized as the image is."""
-    file = Config.fromfile(ROOT / 'configs' / 'letkd' / f'{name}.py')
+    own = ROOT / 'configs' / 'letkd' / name
+    file = read_config(name if '::' in name else own)
     before = file.train_dataloader.dataset.to_dict()
     dataset = TOOL['unaugmented'](file).to_dict()
     steps = [step['type'] for step in dataset.pop('pipeline')]

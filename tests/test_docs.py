@@ -71,3 +71,5 @@ def test_every_file_of_the_package_is_in_the_readmes_tree():
     tree = (ROOT / 'README.md').read_text()
     for file in (ROOT / 'mmkd').glob('*.py'):
         assert file.name == '__init__.py' or f'  {file.name} ' in tree, file.name
+    for file in (ROOT / 'mmkd').glob('*/__init__.py'):
+        assert f'  {file.parent.name}/ ' in tree, file.parent.name

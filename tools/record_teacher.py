@@ -101,7 +101,8 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmengine.registry import DATASETS, init_default_scope
 
     from mmkd.build import read_config
-    from mmkd.launch import check_files, merge_options
+    from mmkd.checks import check_files
+    from mmkd.launch import merge_options
     from mmkd.mixin import register
     from mmkd.recording.recorder import Recital, record
     from mmkd.recording.views import replayed

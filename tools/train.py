@@ -114,7 +114,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run; in the order of mmdet's tool, --method first."""
     from mmkd.build import read_config
-    from mmkd.launch import check_files, check_legacy, check_sharding, merge_options
+    from mmkd.checks import check_files, check_legacy, check_sharding
+    from mmkd.launch import merge_options
     from mmkd.mixin import is_distillation, register
 
     config = read_config(args.config, 'model')
@@ -195,7 +196,8 @@ def set_dataloader_defaults(config: Config) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.build import build_runner
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

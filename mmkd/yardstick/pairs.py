@@ -8,13 +8,28 @@ from typing import Any, NamedTuple
 
 import torch
 
-# configs/kd/kd_<pair>_<recipe>.py says which models a pair is.
+# Name -> upstream's config of the student, and of the teacher.
 PAIRS = {
-    'resnet34_resnet18': '8xb32_in1k',
-    'resnet50_mobilenet-v2': '8xb32_in1k',
-    'faster-rcnn-r101_faster-rcnn-r50': '1x_coco',
-    'mask-rcnn-r101_mask-rcnn-r50': '1x_coco',
-    'pspnet-r101_pspnet-r18': '4xb2-80k_cityscapes-512x1024',
+    'resnet34_resnet18': (
+        'mmpretrain::resnet/resnet18_8xb32_in1k.py',
+        'mmpretrain::resnet/resnet34_8xb32_in1k.py',
+    ),
+    'resnet50_mobilenet-v2': (
+        'mmpretrain::mobilenet_v2/mobilenet-v2_8xb32_in1k.py',
+        'mmpretrain::resnet/resnet50_8xb32_in1k.py',
+    ),
+    'faster-rcnn-r101_faster-rcnn-r50': (
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'mmdet::faster_rcnn/faster-rcnn_r101_fpn_2x_coco.py',
+    ),
+    'mask-rcnn-r101_mask-rcnn-r50': (
+        'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+        'mmdet::mask_rcnn/mask-rcnn_r101_fpn_2x_coco.py',
+    ),
+    'pspnet-r101_pspnet-r18': (
+        'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+        'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py',
+    ),
 }
 BY_HAND = ('kd', 'cwd', 'fitnet', 'cwt')
 ALONE = ('frskd', 'sakd', 'letkd')
@@ -43,18 +58,19 @@ def find_pair(
         device: Where the models will be.
         classes: How many classes student and teacher tell apart.
     """
-    from mmkd.build import carried, model_config, read_config
+    from mmkd.build import model_config, read_config
     from mmkd.mixin import kind_of, plain
 
     file = Path(name)
-    if file.suffix != '.py':
-        if name not in PAIRS:
-            raise ValueError(f"No pair '{name}'. There are: {', '.join(PAIRS)}")
-        file = carried('configs') / 'kd' / f'kd_{name}_{PAIRS[name]}.py'
-    config = read_config(file)
-    student = model_config(plain(config).model)
-    student.setdefault('_scope_', config.get('default_scope'))
-    teacher = model_config(config.model.teacher)
+    if file.suffix == '.py':
+        config, name = read_config(file), file.stem
+        student = model_config(plain(config).model)
+        student.setdefault('_scope_', config.get('default_scope'))
+        teacher = model_config(config.model.teacher)
+    elif name in PAIRS:
+        student, teacher = map(model_config, PAIRS[name])
+    else:
+        raise ValueError(f"No pair '{name}'. There are: {', '.join(PAIRS)}")
     kind = kind_of(student)
     if kind not in SMALL:
         raise ValueError(f"'{name}' is a {kind} model; kinds here: {list(SMALL)}")
@@ -65,7 +81,7 @@ def find_pair(
             model['data_preprocessor']['size'] = (size, size)
         if classes is not None:
             _set_classes(model, classes)
-    return Pair(file.stem if file.suffix == name[-3:] else name, student, teacher, kind)
+    return Pair(name, student, teacher, kind)
 
 
 def sizes(kind: str, device: torch.device) -> tuple[int, int]:
