@@ -107,6 +107,7 @@ def _shrink_det(model: Config, widths: list[int]) -> None:
     model.train_cfg.rpn_proposal.update(nms_pre=50, max_per_img=20)
     model.train_cfg.rcnn.sampler.num = 16
     model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)
+    model.test_cfg.rcnn.max_per_img = 10
 
 
 def batch(kind: str, seed: int = 0, count: int = 2) -> dict[str, Any]:

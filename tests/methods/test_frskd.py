@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
-from cells import classifiers, moved, part, total
+from cells import at, classifiers, moved, part, total
 from harness import Network, filled, wave
 from mmengine.config import Config
 from mmengine.logging import MessageHub
@@ -37,9 +37,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 @pytest.fixture(autouse=True)
 def run_at_its_end() -> None:
     """The segmentation terms ramp up over a run, and are whole at its end."""
-    hub = MessageHub.get_current_instance()
-    hub.update_info('max_iters', 100)
-    hub.update_info('iter', 100)
+    at(100)
 
 
 def sources(channels: tuple[int, ...], size: int = 8) -> list[tuple[int, int, int]]:
@@ -413,17 +411,6 @@ def test_gradient_flow(name: str):
     assert tuple(map(moved, parts)) == FLOW[name]
     for reached, one in zip(FLOW[name][1:], parts[1:]):
         assert reached or all(p.grad is None for p in one.parameters())
-
-
-def test_one_stage():
-    """Of the other kinds of models tests/test_matrix.py has it."""
-    distiller = build('retinanet')
-    log = distiller.train_step(zoo.batch('retinanet'), zoo.optimizer(distiller))
-    assert log['raw_at'] > 0 and all(value.isfinite() for value in log.values())
-    total, _ = distiller.parse_losses(losses(distiller, 'retinanet'))
-    distiller.zero_grad()
-    total.backward()
-    assert all(p.grad is not None for p in distiller.teacher.parameters())
 
 
 def test_the_student_begins_as_it_would_alone():
