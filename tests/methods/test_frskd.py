@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 import zoo
 from cells import at, classifiers, moved, part, total
-from harness import Network, filled, wave
+from harness import Learns, Network, filled, wave
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
@@ -108,6 +108,7 @@ NETWORKS = [
         [(2, 3, 4, 4), (2, 3, 2, 2)],
     ),
 ]
+LEARNS = Learns({'terms.loss_kd.weight': 0.5, 'terms.loss_at.weight': 20.0}, gain=False)
 
 
 # -- the self-teacher as the authors have it -----------------------------------------
