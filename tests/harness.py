@@ -1,4 +1,4 @@
-"""What every method's tests share: cases, values of the authors' code, and ground truth.
+"""What every method's tests share: cases, values of the authors' code, ground truth.
 
 A method has a file ``tests/methods/test_<method>.py``, which is found by its name::
 

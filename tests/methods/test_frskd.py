@@ -50,7 +50,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-# What is checked of all methods (tests/test_numbers.py), and what the authors' code gave.
+# What is checked of all methods (tests/test_numbers.py); what the authors' code gave.
 CODE = 'github.com/MingiJi/FRSKD 98b87e5'
 AUTHORS = {
     'test_authors_values': f'{CODE}: BiFPNc, BiFPN, Attention',
