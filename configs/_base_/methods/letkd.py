@@ -21,6 +21,8 @@ method = dict(
     trial={
         'terms.loss_intermediate.loss.codebook': 'random',
         'terms.loss_penultimate.loss.codebook': 'random',
+        'student.layers.intermediate.templates': 40,
+        'student.layers.penultimate.templates': 16,
     },
 )
 terms = dict(
