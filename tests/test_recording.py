@@ -197,7 +197,7 @@ def test_views_of_an_endless_sampler(
     """Each time round shows the next view, also where the ranks go round together."""
     from mmengine.dataset import sampler as upstream
 
-    from mmkd.datasets import views as ours
+    from mmkd.datasets import view_sampler as ours
 
     init_default_scope('mmpretrain')
     loader = recorded(made).train_dataloader
