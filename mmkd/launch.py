@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 
 from mmkd.arguments import naming
 from mmkd.build import read_config
-from mmkd.mixin import is_distillation
+from mmkd.mixin import distill, is_distillation
 
 # What mmcv 1 read at the top of a config and mmengine ignores without a word.
 LEGACY = {
@@ -98,6 +98,34 @@ def _text(error: Exception) -> str:
     """What an error says; mmengine's are KeyErrors and TypeErrors."""
     said = error.args[0] if isinstance(error, KeyError) and error.args else error
     return str(said) or repr(error)
+
+
+def compose(args: argparse.Namespace) -> Config:
+    """The config that is named, a distillation if ``--method`` says so, with options.
+
+    Args:
+        args: With ``config``, ``method``, ``teacher``, ``teacher_ckpt``, ``kind``,
+            ``pair`` and ``cfg_options``, as tools/train.py has them.
+    """
+    config = read_config(args.config, 'model')
+    if args.method:
+        teacher = (args.teacher, args.teacher_ckpt)
+        config = distill(config, args.method, *teacher, args.kind, args.pair)
+        for key in ('teacher', 'teacher_ckpt'):
+            if key not in config.model and wants_teacher(config.model):
+                option = f'--{key.replace("_", "-")}'
+                raise ValueError(f'--method {args.method} needs {option} as well.')
+    merge_options(config, args.cfg_options)
+    return config
+
+
+def wants_teacher(model: Mapping[str, Any]) -> bool:
+    """Whether a distiller's arguments leave it to the user to give a teacher.
+
+    A method may bring its own or several, or say that there is none: ``teacher=None``.
+    """
+    one = 'teachers' not in model and model.get('teacher', '') is not None
+    return one and model['type'] == 'mmkd.Distiller'
 
 
 def merge_options(config: Config, pairs: Sequence[str]) -> None:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from mmkd.yardstick.clock import Length
 
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 # The name of a table, and what measures one row of it, or some.
 Job = tuple[str, Callable[[], Union[dict[str, Any], Iterable[dict[str, Any]]]]]
@@ -122,6 +125,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     typed = sys.argv[1:] if argv is None else argv
     command = f'python tools/benchmark.py {shlex.join(typed)}'.strip()
     from mmkd.launch import short_errors
