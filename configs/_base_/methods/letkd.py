@@ -2,6 +2,10 @@
 # the teacher's vocabulary they see. Weights, alpha 1, tau, 4096 words and 8 sub-classes
 # for each class are the authors'.
 # codebook: a file that tools/build_codebook.py makes from the teacher.
+codebooks = [
+    'terms.loss_intermediate.loss.codebook',
+    'terms.loss_penultimate.loss.codebook',
+]
 method = dict(
     name='letKD',
     paper='2309.02843',
@@ -18,10 +22,8 @@ method = dict(
         one_stage='all',
         seg='all',
     ),
-    trial={
-        'terms.loss_intermediate.loss.codebook': 'random',
-        'terms.loss_penultimate.loss.codebook': 'random',
-    },
+    before=dict(build_codebook=codebooks),
+    trial={key: 'random' for key in codebooks},
 )
 terms = dict(
     loss_intermediate=dict(
