@@ -125,8 +125,8 @@ def page(methods: Mapping[str, Any]) -> str:
         '- †: RECONSTRUCTION, something of it is guessed, since neither paper nor code '
         'says it. What is guessed stands below the table.',
         '- *Checked against*: whose code gave the values that our tests compare with.',
-        '- *Within a batch*: images of a batch are compared with each other, so that the '
-        'batch size on each GPU matters.',
+        '- *Within a batch*: images of a batch are compared with each other: the batch '
+        'size on each GPU matters.',
         '',
     ]
     for group, names in grouped(methods).items():

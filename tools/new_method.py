@@ -80,7 +80,8 @@ from harness import Case, Golden, wave
 from mmkd.losses import {title}
 
 CASES = [Case({title}, (4, 6))]
-GOLDEN: list[Golden] = []  # Golden({title}, (4, 6), value=…, source='github.com/… commit: …')
+# Golden({title}, (4, 6), value=…, source='github.com/owner/repo commit: Class()')
+GOLDEN: list[Golden] = []
 NAIVE = ['test_naive']  # where no authors' code can be run
 
 
@@ -94,8 +95,8 @@ Left to do, in this order:
   1. mmkd/losses/{name}.py: the loss, its formula, its title; no layer, no weight.
   2. tests/methods/test_{name}.py: run the authors' code on the harness's waves and put
      what it gives into GOLDEN; then the invariances of the loss.
-  3. configs/_base_/methods/{name}.py: taps and weights for each kind of model, each with
-     its source; then `reconstruction` names what is still guessed, or goes.
+  3. configs/_base_/methods/{name}.py: taps and weights for each kind of model, with
+     their sources; then `reconstruction` names what is still guessed, or goes.
   4. make test ARGS="--method {name}"
   5. tools/methods.py, and one line in CHANGELOG.md.
 """

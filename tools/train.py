@@ -68,7 +68,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run; in the order of mmdet's tool, --method first."""
-    from mmkd.launch import check_files, check_legacy, check_sharding, compose
+    from mmkd.checks import check_files, check_legacy, check_sharding
+    from mmkd.launch import compose
     from mmkd.mixin import is_distillation, register
 
     config = compose(args)
@@ -131,7 +132,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     need_mmkd()
     from mmkd.build import build_runner
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

@@ -18,11 +18,12 @@ from mmkd.build import (
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.distillers.step import (
     Losses as Losses,
+)
+from mmkd.distillers.step import (
     Own,
     Student,
     mark_overwritten,
@@ -31,6 +32,7 @@ from mmkd.distillers.step import (
 )
 from mmkd.finite import Guard, Seen
 from mmkd.loss import Site
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.side import STUDENT
 from mmkd.teacher.frozen import Frozen

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
-from mmkd.build import ModelConfig, own_randomness
+from mmkd.build import ModelConfig
 from mmkd.distillers.base import BaseDistiller, Losses, Records
 from mmkd.distillers.step import Student, scaled, watch
 from mmkd.paths import find_module, parse, play
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS, make
 from mmkd.side import STUDENT, as_list

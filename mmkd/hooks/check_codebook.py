@@ -5,9 +5,10 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmkd.build import model_of, own_randomness
+from mmkd.build import model_of
 from mmkd.codebook.features import batch_of
 from mmkd.networks.letkd import KDLayer, describe, overhead
+from mmkd.randomness import own_randomness
 from mmkd.registry import HOOKS
 
 

@@ -17,8 +17,8 @@ class SP(Loss):
     .. math:: \frac{1}{N^2} \| G_s - G_t \|_F^2, \quad
         G = \mathrm{normalise\ rows}(F F^T)
 
-    F has a row for each of the N images of a rank's batch. RepDistiller uses weight 3000
-    with this reduction on CIFAR-100.
+    F has a row for each of the N images of the batch that a rank sees. RepDistiller
+    uses weight 3000 with this reduction on CIFAR-100.
     """
 
     same_shape = False  # only the number of images must agree
