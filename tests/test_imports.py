@@ -21,8 +21,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'targets.py': (set(), set()),
     'paths.py': (set(), set()),
     'recorder.py': ({'paths'}, set()),
-    'side.py': ({'arguments', 'paths', 'recorder', 'registry'}, set()),
     'loss.py': ({'targets', 'teacher.frozen'}, set()),
+    'side.py': ({'arguments', 'paths', 'recorder', 'registry'}, set()),
     'regions.py': ({'targets'}, set()),
     'schedule.py': ({'arguments'}, set()),
     'randomness.py': (set(), set()),
@@ -58,7 +58,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     'losses': (
-        PARTS | {'codebook', 'fingerprint', 'losses', 'teacher.frozen'},
+        PARTS | {'codebook', 'fingerprint', 'losses'},
         set(),
     ),
     'connectors': (PARTS | {'connectors'}, set()),
