@@ -528,7 +528,7 @@ ROLES: dict[str, tuple[Any, int, dict[str, Any]]] = {
         pixels('decode_head.1.object_context_block', 'backbone'),
     ),
 }
-DILATED = ('PSPNet', 'DeepLabV3+')
+DILATED = ('PSPNet', 'DeepLabV3+', 'CifarVGG')  # two stages of one size
 
 
 @pytest.mark.parametrize('name', ROLES)
