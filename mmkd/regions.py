@@ -208,10 +208,11 @@ def _box_labels(feature: Tensor, targets: Targets) -> Tensor:
         in_rows = _between(y1, y2, feature.shape[2])
         in_columns = _between(x1, x2, feature.shape[3])
         # Number of each box where it is, from 1; the last one, the smallest, counts.
-        number = torch.arange(1, len(boxes) + 1, device=feature.device)[:, None, None]
-        places = number * (in_rows[:, :, None] & in_columns[:, None])
+        number = torch.arange(1, len(boxes) + 1, dtype=torch.int, device=feature.device)
+        inside = in_rows[:, :, None] & in_columns[:, None]
+        places = number[:, None, None] * inside
         last = F.pad(places, (0, 0, 0, 0, 1, 0)).amax(0)
-        maps.append(F.pad(labels[order], (1, 0), value=NOTHING)[last])
+        maps.append(F.pad(labels[order], (1, 0), value=NOTHING)[last.long()])
     return torch.stack(maps)
 
 
