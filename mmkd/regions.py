@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmkd.class_masks import class_masks
 from mmkd.targets import Targets
 
 NOTHING = -1  # the label of what belongs to no class
@@ -35,7 +36,9 @@ def regions(feature: Tensor, targets: Targets, size: int) -> tuple[Tensor, Tenso
         Crops (R, C, size, size) and their classes (R,); R may be zero.
     """
     if targets.seg_maps is not None:
-        return _class_masks(feature, label_map(feature, targets), size)
+        labels = label_map(feature, targets)
+        found, classes = class_masks([feature], labels, [size], NOTHING)
+        return found[0], classes
     if targets.boxes is not None:
         return _boxes(feature, targets, size)
     if targets.labels is None:
@@ -47,16 +50,19 @@ def regions(feature: Tensor, targets: Targets, size: int) -> tuple[Tensor, Tenso
 
 
 def crops(
-    levels: Sequence[Tensor], targets: Targets | None, size: int, stride: int = 8
+    levels: Sequence[Tensor],
+    targets: Targets | None,
+    size: int | Sequence[int],
+    stride: int = 8,
 ) -> tuple[list[Tensor], Tensor | None]:
-    """The same regions of several maps, each cropped to one size.
+    """The same regions of several maps.
 
     The whole image needs no class, so it may be mixed, and targets may be None.
 
     Args:
         levels: Maps (N, C, H, W) of any sizes.
         targets: The ground truth.
-        size: Height and width of a crop.
+        size: Height and width of a crop; or one number for each level.
         stride: In segmentation all maps are first brought to the size of the label map
             over this, so that the same classes are found in every one.
 
@@ -64,18 +70,20 @@ def crops(
         Of each level its crops (R, C, size, size); and labels (R,), or soft ones (R, K)
         of mixed images, or None.
     """
+    sizes = [size] * len(levels) if isinstance(size, int) else list(size)
+    if len(sizes) != len(levels):
+        raise ValueError(f'{len(levels)} levels, and {len(sizes)} sizes of crops.')
     if targets is not None and targets.seg_maps is not None:
         height, width = (math.ceil(n / stride) for n in targets.seg_maps[0].shape)
-        joined = torch.cat([_resized(x, (height, width)) for x in levels], 1)
-        found, classes = regions(joined, targets, size)
-        return list(torch.split(found, [x.shape[1] for x in levels], 1)), classes
+        same = [_resized(x, (height, width)) for x in levels]
+        return class_masks(same, label_map(same[0], targets), sizes, NOTHING)
     if targets is not None and targets.boxes is not None:
-        pairs = [_boxes(x, targets, size) for x in levels]
+        pairs = [_boxes(x, targets, n) for x, n in zip(levels, sizes)]
         return [found for found, _ in pairs], pairs[0][1]
     labels = None
     if targets is not None:
         labels = targets.labels if targets.scores is None else targets.scores
-    return [F.adaptive_avg_pool2d(x, size) for x in levels], labels
+    return [F.adaptive_avg_pool2d(x, n) for x, n in zip(levels, sizes)], labels
 
 
 def label_map(feature: Tensor, targets: Targets) -> Tensor:
@@ -200,10 +208,11 @@ def _box_labels(feature: Tensor, targets: Targets) -> Tensor:
         in_rows = _between(y1, y2, feature.shape[2])
         in_columns = _between(x1, x2, feature.shape[3])
         # Number of each box where it is, from 1; the last one, the smallest, counts.
-        number = torch.arange(1, len(boxes) + 1, device=feature.device)[:, None, None]
-        places = number * (in_rows[:, :, None] & in_columns[:, None])
+        number = torch.arange(1, len(boxes) + 1, dtype=torch.int, device=feature.device)
+        inside = in_rows[:, :, None] & in_columns[:, None]
+        places = number[:, None, None] * inside
         last = F.pad(places, (0, 0, 0, 0, 1, 0)).amax(0)
-        maps.append(F.pad(labels[order], (1, 0), value=NOTHING)[last])
+        maps.append(F.pad(labels[order], (1, 0), value=NOTHING)[last.long()])
     return torch.stack(maps)
 
 
@@ -235,65 +244,6 @@ def _boxes(feature: Tensor, targets: Targets, size: int) -> tuple[Tensor, Tensor
         crop = sampled[0].reshape(len(x), len(boxes), points, points).transpose(0, 1)
         found.append(F.avg_pool2d(crop, 2) if len(boxes) else crop[..., ::2, ::2])
     return torch.cat(found), torch.cat(targets.box_labels)
-
-
-# -- class masks -----------------------------------------------------------------------
-
-
-def _class_masks(
-    feature: Tensor, label_maps: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    """For each class in an image the smallest box around it, the rest of it masked.
-
-    Each cell of a crop is the mean of the class's positions in it, or zero.
-    """
-    classes, counts = _present(label_maps)
-    found, labels = [], []
-    for x, own, names, count in zip(feature, label_maps, classes, counts):
-        labels.append(names[:count])
-        mask = own == labels[-1][:, None, None]  # (r, H, W)
-        down = _cells(mask.any(2), size)[:, :, None, :, None]
-        across = _cells(mask.any(1), size)[:, None, :, None, :]
-        inside = (down & across & mask[:, None, None]).flatten(3).to(x.dtype)
-        total = inside @ x.flatten(1).T  # (r, size, size, C)
-        mean = total / inside.sum(3, keepdim=True).clamp(min=1)
-        found.append(mean.permute(0, 3, 1, 2))
-    return torch.cat(found), torch.cat(labels)
-
-
-def _present(label_maps: Tensor) -> tuple[Tensor, list[int]]:
-    """The classes in each of N label maps, ascending, and how many there are.
-
-    Behind them a row of (N, H W) has other numbers. The counts are the one read from
-    the device.
-    """
-    ordered = label_maps.flatten(1).sort(1).values
-    new = F.pad(ordered[:, 1:] != ordered[:, :-1], (1, 0), value=True)
-    new &= ordered != NOTHING
-    behind = torch.iinfo(ordered.dtype).max
-    classes = ordered.masked_fill(~new, behind).sort(1).values
-    counts: list[int] = new.sum(1).tolist()
-    return classes, counts
-
-
-def _cells(used: Tensor, size: int) -> Tensor:
-    """Where the cells of ``adaptive_avg_pool`` over what is used (r, n) lie in it.
-
-    That is from the first position that is used to the last, k of them: cell i has
-    those from floor(i k / size) up to ceil((i + 1) k / size).
-
-    Returns:
-        A mask (r, size, n).
-    """
-    length = used.shape[1]
-    steps = torch.arange(length, device=used.device)
-    first = steps.where(used, length).amin(1, keepdim=True)
-    count = steps.where(used, -1).amax(1, keepdim=True) + 1 - first
-    cells = torch.arange(size, device=used.device)
-    start = first + cells * count // size
-    end = first - (-(cells + 1) * count) // size
-    inside: Tensor = (steps >= start[..., None]) & (steps < end[..., None])
-    return inside
 
 
 def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:

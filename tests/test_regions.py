@@ -298,6 +298,24 @@ def test_crops_of_levels_of_boxes_and_images():
         assert labels is known
 
 
+def test_crops_of_several_sizes():
+    levels = [feature(3, 3, 6, 9), feature(3, 2, 6, 9, seed=1)]
+    mixed = Targets(scores=torch.full((3, 2), 0.5))
+    corners = dataclasses.replace(random_boxes(0), boxes=random_boxes(0).boxes[:3])
+    corners.box_labels = corners.box_labels[:3]
+    for targets in (random_map(1, (24, 36)), corners, mixed, None):
+        with Reads() as mode:
+            found, labels = crops(levels, targets, (4, 1), stride=4)
+        assert mode.found == (['tolist'] if targets and targets.seg_maps else [])
+        assert [x.shape[1:] for x in found] == [(3, 4, 4), (2, 1, 1)]
+        for i, size in enumerate((4, 1)):
+            one, known = crops(levels, targets, size, stride=4)
+            assert torch.equal(one[i], found[i])
+            assert known is labels or torch.equal(known, labels)
+    with pytest.raises(ValueError, match='2 levels, and 3 sizes of crops'):
+        crops(levels, None, [1, 2, 3])
+
+
 def test_crops_of_levels_have_the_same_classes():
     """All levels at the size of the label map over the stride, then each by itself."""
     levels = [feature(3, 3, 6, 9), feature(3, 2, 2, 2, seed=1)]
