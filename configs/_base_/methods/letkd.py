@@ -23,7 +23,11 @@ method = dict(
         seg='all',
     ),
     before=dict(build_codebook=codebooks),
-    trial={key: 'random' for key in codebooks},
+    trial={
+        **{key: 'random' for key in codebooks},
+        'student.layers.intermediate.templates': 40,
+        'student.layers.penultimate.templates': 16,
+    },
 )
 terms = dict(
     loss_intermediate=dict(
