@@ -1,4 +1,4 @@
-"""What the command-line tools share: short errors, and options that change a config."""
+"""What the command-line tools share: short errors, options that change a config."""
 
 from __future__ import annotations
 

@@ -66,6 +66,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def choose(config: Config, wanted: str | None) -> str:
     """The teacher that is meant."""
+    if not {'teacher_ckpt', 'teachers'} & set(config.model):
+        raise ValueError('The config has no teacher that is trained already.')
     names = list(config.model.get('teachers') or ['teacher'])
     if wanted is None and len(names) == 1:
         return str(names[0])
@@ -123,7 +125,7 @@ def make(args: argparse.Namespace, command: str) -> None:
     init_default_scope(config.get('default_scope') or 'mmengine')
     views, seed = with_views(config, args)
     distiller = build(config).to(args.device or get_device())
-    name = choose(config, args.teacher)
+    name = choose(config, args.which)
     replayed(config, str(folder), name, views, seed)
     register(config)
     trains = f'{stem(args)}_recorded.py'
