@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -223,7 +223,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         """
         terms = list(self.terms.values())
         networks = self.networks()
-        self._cast(terms, networks)
+        with own_randomness():
+            self._cast(terms, networks)
         records = self.rehearse(terms)
         if mark_overwritten(terms, records):
             records = self.rehearse(terms)
@@ -238,7 +239,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     def _cast(self, terms: list[Term], networks: Mapping[str, nn.Module]) -> None:
         """Find what plays the roles that terms name, and say it; check all paths."""
         players = {
-            name: partial(self.adapter(name).roles, network)
+            name: cache(partial(self.adapter(name).roles, network, size=self._size()))
             for name, network in networks.items()
         }
         for term in terms:

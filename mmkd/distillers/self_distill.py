@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -72,12 +73,13 @@ class SelfDistiller(BaseDistiller):
 
     def _find(self, key: str, paths: str | Sequence[str] | None) -> list[str]:
         """The paths in the student that a setting names."""
-        found = []
+        found, student = [], self.student
+        players = partial(self.task.roles, student, size=self._size())
         for path in as_list(paths):
-            with naming(f"{key} '{path}'"):
-                found += play(path, lambda role: self.task.roles(self.student, role))
+            with naming(f"{key} '{path}'"), own_randomness():
+                found += play(path, players)
                 for one in found:
-                    find_module(self.student, parse(one).module)
+                    find_module(student, parse(one).module)
         return found
 
     def networks(self) -> dict[str, nn.Module]:
