@@ -16,6 +16,7 @@ def stages_of(model: nn.Module, images: Tensor) -> Player:
     """What plays ``<stages>`` in a model with a backbone.
 
     - Of a ResNet, and of what is built like one, its layers: 'backbone.layer1', …
+    - Of a backbone that says which of its ``stages`` they are (``ends``), those.
     - Otherwise what the backbone returns, if that is maps of several sizes.
     - Otherwise, of the layers that it lists (``stages`` or ``layers``), the last one at
       each size; a transformer without stages has one, its last layer.
@@ -28,6 +29,8 @@ def stages_of(model: nn.Module, images: Tensor) -> Player:
     backbone: Any = model.backbone
     if getattr(backbone, 'res_layers', None):
         return [f'backbone.{name}' for name in backbone.res_layers]
+    if getattr(backbone, 'ends', None):
+        return [f'backbone.stages.{i}' for i in backbone.ends]
     last: dict[Size, str] = {}
 
     def note(path: str, output: Any) -> None:
