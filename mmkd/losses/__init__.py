@@ -7,6 +7,7 @@ This is their index, by what is compared. The file is called as the method is.
 # Class probabilities
 from mmkd.losses.dkd import DKD as DKD
 from mmkd.losses.kd import KD as KD, BinaryKD as BinaryKD
+from mmkd.losses.nkd import NKD as NKD
 
 # Features
 from mmkd.losses.at import AT as AT
