@@ -8,6 +8,7 @@ This is their index, by what is compared. The file is called as the method is.
 from mmkd.losses.dkd import DKD as DKD
 from mmkd.losses.kd import KD as KD, BinaryKD as BinaryKD
 from mmkd.losses.nkd import NKD as NKD
+from mmkd.losses.wsld import WSLD as WSLD
 
 # Features
 from mmkd.losses.at import AT as AT
