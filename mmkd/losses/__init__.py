@@ -5,6 +5,7 @@ This is their index, by what is compared. The file is called as the method is.
 # isort: skip_file
 
 # Class probabilities
+from mmkd.losses.dist import DIST as DIST, BinaryDIST as BinaryDIST
 from mmkd.losses.dkd import DKD as DKD
 from mmkd.losses.kd import KD as KD, BinaryKD as BinaryKD
 from mmkd.losses.nkd import NKD as NKD
