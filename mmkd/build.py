@@ -138,6 +138,17 @@ def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> An
     )
 
 
+def image_size(
+    model: nn.Module, given: int | tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Height and width of images to look shapes up with: the backbone's own, or 128."""
+    size = given
+    if size is None:
+        size = getattr(getattr(model, 'backbone', None), 'img_size', 128)
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    return height, width
+
+
 @contextmanager
 def own_randomness() -> Iterator[None]:
     """Leave the random state as it was, so that a student alone would draw the same."""
