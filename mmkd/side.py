@@ -146,7 +146,10 @@ class Side:
 
     def recorded(self, records: Records) -> list[Levels]:
         """The levels of each path."""
-        return [records[network][path] for network, path, _ in self.places]
+        try:
+            return [records[network][path] for network, path, _ in self.places]
+        except RuntimeError as error:
+            raise RuntimeError(f'{self.where}: {error}') from error
 
     def formed(self, levels: Sequence[Tensor], counts: Sequence[int]) -> Any:
         """Levels as the config has them: a list; or a dict, if it names them.

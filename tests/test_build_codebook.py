@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mmkd.build import build_model
 from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
-from mmkd.hooks import CheckCodebook
+from mmkd.hooks import CheckData, DescribeStudent
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
 
@@ -204,7 +204,7 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     """What it writes is what the teacher gives, and training takes it."""
     book = run(project)
     said = capsys.readouterr().out
-    assert 'M in KD layers (+' in said and 'stay in the true class' in said
+    assert 'M in layers that stay (+' in said and 'stay in the true class' in said
     assert not (project / 'book.pth.work').exists()
     assert book['penultimate']['centers'].shape == (16, 8)
     assert book['intermediate']['table'].shape == (40, 40)
@@ -402,7 +402,8 @@ def start(project: Path, **changes: Any) -> Any:
         logger=SimpleNamespace(info=said.append),
     )
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    CheckCodebook().before_train(runner)
+    for hook in (CheckData(), DescribeStudent()):
+        hook.before_train(runner)
     after = torch.get_rng_state(), np.random.get_state()[1].tolist()
     assert torch.equal(before[0], after[0]) and before[1] == after[1]
     return said
@@ -413,7 +414,7 @@ def test_training_wants_the_codebook_of_its_data(project: Path):
     run(project)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         (said,) = start(project)
-        assert re.search(r'0\.044 M parameters, and 0\.\d+ M in KD layers .* 8x8', said)
+        assert re.search(r'0\.044 M parameters, and 0\.\d+ M in layers that stay .* 8x8', said)
         shutil.copytree(project / 'images', project / 'elsewhere')
         start(project, data_prefix=str(project / 'elsewhere'))
         next((project / 'elsewhere' / '0').iterdir()).unlink()

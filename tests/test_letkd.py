@@ -14,12 +14,12 @@ from test_losses import wave
 from torch import Tensor
 
 from mmkd.build import build_model
+from mmkd.hooks.describe_student import overhead
 from mmkd.losses import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses import letkd as losses_letkd
 from mmkd.losses.letkd import CodebookLoss
 from mmkd.mixin import read_method
 from mmkd.networks import KDLayer
-from mmkd.networks.letkd import overhead
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 

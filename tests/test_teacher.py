@@ -97,10 +97,13 @@ def test_nothing_is_alive_after_the_step(monkeypatch: pytest.MonkeyPatch):
     kept: list[weakref.ref] = []
     original = type(distiller.terms['loss_cwt']).forward
 
-    def watch(self, student, teacher, targets=None):
-        kept.extend(weakref.ref(student[p][0]) for p in self.student_paths)
-        kept.extend(weakref.ref(teacher[p][0]) for p in self.teacher_paths)
-        return original(self, student, teacher, targets)
+    def watch(self, records, targets=None):
+        for side, paths in (
+            ('student', self.student_paths),
+            ('teacher', self.teacher_paths),
+        ):
+            kept.extend(weakref.ref(records[side][path][0]) for path in paths)
+        return original(self, records, targets)
 
     monkeypatch.setattr(type(distiller.terms['loss_cwt']), 'forward', watch)
     gc.disable()  # no cycles: freed by the last reference

@@ -128,7 +128,7 @@ def report(student: Any, size: tuple[int, int]) -> None:
     """What the layers cost the student."""
     import torch
 
-    from mmkd.networks.letkd import describe, overhead
+    from mmkd.hooks.describe_student import describe, overhead
     from mmkd.report.measure import multiply_adds
 
     cost = overhead(student, size)
@@ -168,6 +168,7 @@ def make(args: argparse.Namespace) -> None:
     from mmkd.build import read_config
     from mmkd.codebook import features, file, stages
     from mmkd.codebook.work import Work
+    from mmkd.hooks.describe_student import image_of
     from mmkd.launch import merge_options
     from mmkd.mixin import is_distillation
 
@@ -183,7 +184,7 @@ def make(args: argparse.Namespace) -> None:
         given = {'penultimate': args.templates, 'intermediate': 0}
         found = {part: (args.pool, given[part]) for part in found}
     dataset = DATASETS.build(unaugmented(config))
-    image = features.batch_of(distiller, dataset[0])
+    image = image_of(distiller, dataset)
     report(distiller.student, tuple(image.shape[2:]))
     terms = features.parts_of(distiller)
     teacher = distiller.frozen[str(next(iter(terms.values())).source)].model

@@ -499,13 +499,7 @@ class Recital:
         self, first: dict[str, list[Tensor]], dtype: str, top_k: int | None
     ) -> dict[str, list[Meta]]:
         """Shape and form of every level."""
-        soft = {}
-        for term in self.terms:
-            on_classes = getattr(term.loss, 'on_classes', False)
-            if on_classes and getattr(term.loss, 'activation', '') == 'softmax':
-                soft.update(dict.fromkeys(term.teacher_paths, float(term.loss.tau)))
-            else:
-                soft.update(dict.fromkeys(term.teacher_paths, 0.0))
+        soft = temperatures(self.terms)
         plan: dict[str, list[Meta]] = {}
         for path, levels in first.items():
             plan[path] = []
@@ -520,7 +514,8 @@ class Recital:
                 plan[path].append(form)
         if top_k and not any('k' in form for forms in plan.values() for form in forms):
             raise ValueError(
-                'top-k: no term compares softmax probabilities of more classes.'
+                'top-k: no term compares softmax probabilities of more classes (with '
+                'no other loss, temperature or connector on the same path).'
             )
         return plan
 
@@ -621,6 +616,16 @@ class Recital:
                 f"'{path}' has values that {form['dtype']} cannot hold; "
                 + ('take --dtype float32' if most < 1e5 else 'is the teacher trained?')
             )
+
+
+def temperatures(terms: Iterable[Any]) -> dict[str, float]:
+    """Path -> at which temperature a softmax is all that terms want of it; else 0."""
+    wanted: dict[str, set[float]] = {}
+    for term in terms:
+        own = 0.0 if term.teacher.configs else term.loss.softmax_at or 0.0
+        for path in term.teacher_paths:
+            wanted.setdefault(path, set()).add(own)
+    return {path: min(own) if len(own) == 1 else 0.0 for path, own in wanted.items()}
 
 
 def record(recital: Recital, loader: Mapping[str, Any]) -> None:
