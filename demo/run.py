@@ -319,7 +319,7 @@ def write_report(*stages: Stage) -> None:
 def count_parameters(stage: Stage) -> int:
     """Of the network itself; what BatchNorm counts along is not learned."""
     with contextlib.redirect_stderr(io.StringIO()):  # warnings of torch's own
-        from mmkd.checkpoints.load import read_weights
+        from mmkd.checkpoints.read import read_weights
 
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
     student = stage.folder / 'student_last.pth'

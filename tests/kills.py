@@ -53,7 +53,7 @@ from yapf.yapflib import yapf_api
 from mmkd.codebook import features, stages
 from mmkd.distillers import BaseDistiller, offline
 from mmkd.hooks import ExportStudent, TrainBranch
-from mmkd.recording.reader import Recital
+from mmkd.recording.recorder import Recital
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 # Phase -> what is running then. One byte of shared memory tells which it is.

@@ -20,9 +20,10 @@ from mmengine.registry import DefaultScope
 from test_letkd import config
 from torch import Tensor, nn
 
-from mmkd.build import build_model
+from mmkd.build import build_model, read_config
 from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
+from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
 from mmkd.hooks import CheckData, DescribeStudent
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
@@ -215,7 +216,7 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     log = model.train_step(zoo.batch('cls'), zoo.optimizer(model))
     assert log['raw_intermediate'] > 0 and log['raw_penultimate'] > 0
     loss, whole = model.terms['loss_penultimate'].loss, model.teacher
-    assert file.teacher_fingerprint(whole) == book['meta']['teacher']
+    assert teacher_fingerprint(whole) == book['meta']['teacher']
     loss.check_teacher(whole, ['backbone.layer1'])
     with pytest.raises(ValueError, match='backbone.layer1'):
         loss.check_teacher(whole, ['backbone.layer3'])
@@ -326,15 +327,16 @@ def test_positions_of_other_tasks(kind: str):
 @pytest.mark.parametrize(
     'name',
     [
-        'letkd_faster-rcnn-r101_faster-rcnn-r50_1x_coco',
-        'letkd_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024',
-        'letkd_resnet34_resnet18_8xb32_in1k',
-        'letkd_resnet56_resnet20_1xb64_cifar100',
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+        'letkd_resnet34_resnet18_8xb32_in1k.py',
+        'letkd_resnet56_resnet20_1xb64_cifar100.py',
     ],
 )
 def test_no_augmentation(name: str):
     """Nothing random is left, and labels are resized as the image is."""
-    file = Config.fromfile(ROOT / 'configs' / 'letkd' / f'{name}.py')
+    own = ROOT / 'configs' / 'letkd' / name
+    file = read_config(name if '::' in name else own)
     before = file.train_dataloader.dataset.to_dict()
     dataset = TOOL['unaugmented'](file).to_dict()
     steps = [step['type'] for step in dataset.pop('pipeline')]
@@ -367,8 +369,8 @@ class Annotated:
 
 def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
     """The folder makes no difference; all that the codebook depends on does."""
-    own = file.data_fingerprint(Annotated())
-    assert own == file.data_fingerprint(Annotated('/b/c'))
+    own = data_fingerprint(Annotated())
+    assert own == data_fingerprint(Annotated('/b/c'))
     others = [
         Annotated(count=29),
         Annotated(classes=('dog', 'cat')),
@@ -377,11 +379,11 @@ def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
         Annotated(seg_map_path='/a/x.png'),
         Annotated(img_path='/a/x.png'),
     ]
-    assert all(file.data_fingerprint(other) != own for other in others)
+    assert all(data_fingerprint(other) != own for other in others)
     assert (own['images'], own['classes']) == (30, 2)
-    monkeypatch.setattr(file, 'LOOKED_AT', 3)  # of a large one
-    assert file.data_fingerprint(Annotated()) == file.data_fingerprint(Annotated('/b'))
-    assert file.data_fingerprint(list(range(4)))['images'] == 4
+    monkeypatch.setattr('mmkd.fingerprint.LOOKED_AT', 3)  # of a large one
+    assert data_fingerprint(Annotated()) == data_fingerprint(Annotated('/b'))
+    assert data_fingerprint(list(range(4)))['images'] == 4
 
 
 def start(project: Path, **changes: Any) -> Any:
@@ -414,7 +416,9 @@ def test_training_wants_the_codebook_of_its_data(project: Path):
     run(project)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         (said,) = start(project)
-        assert re.search(r'0\.044 M parameters, and 0\.\d+ M in layers that stay .* 8x8', said)
+        assert re.search(
+            r'0\.044 M parameters, and 0\.\d+ M in layers that stay .* 8x8', said
+        )
         shutil.copytree(project / 'images', project / 'elsewhere')
         start(project, data_prefix=str(project / 'elsewhere'))
         next((project / 'elsewhere' / '0').iterdir()).unlink()

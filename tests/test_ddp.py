@@ -14,7 +14,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 
 from mmkd.build import build_model
-from mmkd.codebook import file
+from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
 from mmkd.losses import LetKDIntermediate, LetKDPenultimate
 from mmkd.mixin import OUR_HOOKS
 
@@ -112,8 +112,8 @@ def make_codebook(folder: Path) -> None:
     teacher = build_model(zoo.student('cls', width=8), 'teacher')
     torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
     meta = dict(
-        teacher=file.teacher_fingerprint(teacher),
-        data=file.data_fingerprint(runs.Images('cls')),
+        teacher=teacher_fingerprint(teacher),
+        data=data_fingerprint(runs.Images('cls')),
         paths=dict(penultimate=['backbone[-1]'], intermediate=['backbone.layer4.0']),
         subclasses=8,
     )

@@ -17,7 +17,7 @@ import pytest
 from mmengine.config import Config
 
 from mmkd.build import build_model, build_runner, model_config
-from mmkd.checkpoints.load import read_weights
+from mmkd.checkpoints.read import read_weights
 from mmkd.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]

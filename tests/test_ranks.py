@@ -24,8 +24,8 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmkd.launch import SHARDING, check_sharding
-from mmkd.losses import KD, LetKDIntermediate, OFD, SAKDBranch, SAKDMatch
+from mmkd.checks import SHARDING, check_sharding
+from mmkd.losses import KD, OFD, LetKDIntermediate, SAKDBranch, SAKDMatch
 from mmkd.networks.letkd import KDLayer
 from mmkd.registry import MODELS
 from mmkd.targets import Targets

@@ -26,7 +26,9 @@ from mmkd.build import build_model, read_config
 from mmkd.datasets.views import CHECKED
 from mmkd.losses import KD
 from mmkd.mixin import OUR_HOOKS
-from mmkd.recording.reader import Recital, Recording, TopK, Whole, temperatures
+from mmkd.recording.levels import TopK, Whole
+from mmkd.recording.reader import Recording
+from mmkd.recording.recorder import Recital, temperatures
 from mmkd.registry import MODELS
 from mmkd.terms import build_terms
 

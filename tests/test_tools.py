@@ -20,8 +20,9 @@ from mmengine.device import get_device
 from mmengine.fileio import load
 
 from mmkd.build import build_model, model_config, read_config
-from mmkd.checkpoints.load import read_checkpoint
-from mmkd.launch import LEGACY, check_legacy, merge_options, short_errors
+from mmkd.checkpoints.read import read_checkpoint
+from mmkd.checks import LEGACY, check_legacy
+from mmkd.launch import merge_options, short_errors
 from mmkd.mixin import list_methods, plain
 
 ROOT = Path(__file__).resolve().parents[1]

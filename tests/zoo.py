@@ -144,9 +144,7 @@ TERMS: dict[str, dict[str, Any]] = {
         ),
     ),
     'retinanet': dict(
-        loss_kd=dict(
-            student='bbox_head[0]', loss=dict(type='mmkd.BinaryKD')
-        ),
+        loss_kd=dict(student='bbox_head[0]', loss=dict(type='mmkd.BinaryKD')),
         loss_cwd=dict(
             student='neck',
             connector=dict(type='mmkd.Align', always=True),

@@ -166,8 +166,9 @@ def make(args: argparse.Namespace) -> None:
     from mmengine.registry import DATASETS
 
     from mmkd.build import read_config
-    from mmkd.codebook import features, file, stages
+    from mmkd.codebook import features, stages
     from mmkd.codebook.work import Work
+    from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
     from mmkd.hooks.describe_student import image_of
     from mmkd.launch import merge_options
     from mmkd.mixin import is_distillation
@@ -191,8 +192,8 @@ def make(args: argparse.Namespace) -> None:
     indices = choose(len(dataset), args.images, args.seed)
     ratio = {part: pooled for part, (pooled, _) in found.items()}
     meta = dict(
-        teacher=file.teacher_fingerprint(teacher),
-        data=file.data_fingerprint(dataset),
+        teacher=teacher_fingerprint(teacher),
+        data=data_fingerprint(dataset),
         images=len(indices),
         paths={part: term.teacher_paths for part, term in terms.items()},
         pool=ratio,

@@ -32,7 +32,7 @@ def export(args: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
 
     from mmkd.build import build_model, read_config
-    from mmkd.checkpoints.load import read_checkpoint
+    from mmkd.checkpoints.read import read_checkpoint
     from mmkd.hooks.export_student import load_strictly, student_checkpoint, write
     from mmkd.mixin import plain
 

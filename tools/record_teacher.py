@@ -101,9 +101,11 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmengine.registry import DATASETS, init_default_scope
 
     from mmkd.build import read_config
-    from mmkd.launch import check_files, merge_options
+    from mmkd.checks import check_files
+    from mmkd.launch import merge_options
     from mmkd.mixin import register
-    from mmkd.recording.reader import Recital, record, replayed
+    from mmkd.recording.recorder import Recital, record
+    from mmkd.recording.views import replayed
 
     folder = args.out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():

@@ -67,7 +67,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run: the student's, with everything that tests it."""
     from mmkd.build import read_config
-    from mmkd.launch import check_file, merge_options
+    from mmkd.checks import check_file
+    from mmkd.launch import merge_options
     from mmkd.mixin import plain
 
     config = read_config(args.config, 'model')
@@ -101,9 +102,10 @@ def main(argv: list[str] | None = None) -> None:
     from mmengine.registry import METRICS
 
     from mmkd.build import build_runner
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
     from mmkd.hooks.export_student import load_strictly
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

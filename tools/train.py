@@ -11,7 +11,6 @@ One that distils, one that does not, or one that does not and is told to by --me
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,7 @@ METHODS = Path(__file__).resolve().parent.parent / 'configs' / '_base_' / 'metho
 
 def methods() -> list[str]:
     """As ``mmkd.mixin.list_methods``, without the seconds that importing it takes."""
-    kinds = r'_(cls|two_stage|one_stage|seg)$'
-    return sorted({re.sub(kinds, '', file.stem) for file in METHODS.glob('*.py')})
+    return sorted(file.stem for file in METHODS.glob('[a-z]*.py'))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -58,6 +56,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--teacher-ckpt',
         help="the teacher's weights: a file or an address (or 'random', in a trial): "
         '--teacher-ckpt my_teacher.pth',
+    )
+    mixin.add_argument(
+        '--kind',
+        choices=('cls', 'cifar', 'two_stage', 'one_stage', 'seg'),
+        help="which form of the method, if not the one that the config's model and "
+        'data ask for: --kind cls',
+    )
+    mixin.add_argument(
+        '--pair',
+        help='a teacher and a student for which the paper tunes numbers of its own, as '
+        "the method's file lists them: --pair resnet32x4_resnet8x4",
     )
     parser.add_argument(
         '--resume',
@@ -95,7 +104,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS
     )
     args = parser.parse_args(argv)
-    for option in ('teacher', 'teacher_ckpt'):
+    for option in ('teacher', 'teacher_ckpt', 'kind', 'pair'):
         if getattr(args, option) and not args.method:
             name = option.replace('_', '-')
             parser.error(f'--{name} needs --method as well, as in --method kd')
@@ -105,7 +114,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run; in the order of mmdet's tool, --method first."""
     from mmkd.build import read_config
-    from mmkd.launch import check_files, check_legacy, check_sharding, merge_options
+    from mmkd.checks import check_files, check_legacy, check_sharding
+    from mmkd.launch import merge_options
     from mmkd.mixin import is_distillation, register
 
     config = read_config(args.config, 'model')
@@ -133,11 +143,12 @@ def configure(args: argparse.Namespace) -> Config:
 def mix_in(config: Config, args: argparse.Namespace) -> Config:
     from mmkd.mixin import distill
 
-    config = distill(config, args.method, args.teacher, args.teacher_ckpt)
+    teacher = (args.teacher, args.teacher_ckpt)
+    config = distill(config, args.method, *teacher, args.kind, args.pair)
     model = config.model
     if model.type == 'mmkd.Distiller' and 'teachers' not in model:
         for key in ('teacher', 'teacher_ckpt'):
-            if model.get(key) is None:
+            if key not in model and model.get('teacher', '') is not None:
                 option = f'--{key.replace("_", "-")}'
                 raise ValueError(f'--method {args.method} needs {option} as well.')
     return config
@@ -185,7 +196,8 @@ def set_dataloader_defaults(config: Config) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from mmkd.build import build_runner
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

@@ -14,7 +14,6 @@ persistent or not, need not know the epoch.
 from __future__ import annotations
 
 import json
-import random
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import Dataset, Sampler
 
-from mmkd.build import own_randomness
+from mmkd.randomness import own_randomness, seed_item
 from mmkd.registry import DATA_SAMPLERS, DATASETS
 
 Item = dict[str, Any]
@@ -110,21 +109,6 @@ class ReplayedViews(Dataset[Item]):
         sample = found['data_samples']
         sample.set_field((index, view, checksum), 'view', field_type='metainfo')
         return found
-
-
-def seed_item(seed: int, view: int, index: int) -> None:
-    """Seed the generators of this process; those of GPUs are left alone.
-
-    The numbers are mixed as in splitmix64: this runs for every image.
-    """
-    x = seed * 0x9E3779B97F4A7C15 + view * 0xBF58476D1CE4E5B9 + index
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        x &= 0xFFFFFFFFFFFFFFFF
-        x = (x ^ x >> shift) * factor
-    x &= 0xFFFFFFFFFFFFFFFF
-    random.seed(x)
-    np.random.seed(x & 0xFFFFFFFF)
-    torch.default_generator.manual_seed(x >> 32)
 
 
 def describe_pipeline(dataset: Any) -> list[str]:

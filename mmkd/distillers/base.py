@@ -17,9 +17,7 @@ from mmkd.build import (
     ModelConfig,
     build_model,
     find_task,
-    image_size,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.distillers.step import (
@@ -35,7 +33,9 @@ from mmkd.distillers.step import (
 from mmkd.finite import Guard, Seen
 from mmkd.loss import Site
 from mmkd.paths import Player
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
+from mmkd.rehearsal import image_size, rehearsing
 from mmkd.side import STUDENT
 from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term
@@ -237,7 +237,6 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         more = self.reads(terms)
         sides = [side for t in terms for side in (t.student, t.teacher)]
         paths = [path for side in sides for path in side.reads(STUDENT)] + more
-        training = self.training
         try:
             inputs, data_samples = self.task.example(self._size(), self._device())
 
@@ -246,8 +245,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
                 return {}
 
             student = Student(self.student, terms, more, run)
-            with own_randomness(), torch.no_grad():
-                self.eval()
+            with rehearsing(self):
                 records, _ = self.teach(inputs, data_samples, terms, student)
                 return {**records, STUDENT: student.record}
         except RuntimeError as error:
@@ -255,8 +253,6 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
                 f'Looking up feature shapes with an image of {self._size()} failed: '
                 f'{error}\nIf a model needs another size, set input_size.'
             ) from error
-        finally:
-            self.train(training)
 
     def _size(self) -> tuple[int, int]:
         return image_size(self.student, self.input_size)

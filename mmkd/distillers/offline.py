@@ -16,14 +16,15 @@ from mmkd.build import (
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import load_weights
 from mmkd.distillers.base import BaseDistiller, Records
 from mmkd.distillers.step import Losses, Student, watch
 from mmkd.paths import parse
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Enough, Recorder
-from mmkd.recording.reader import Recording, of_teacher
+from mmkd.recording.origin import of_teacher
+from mmkd.recording.reader import Recording
 from mmkd.registry import MODELS
 from mmkd.side import STUDENT
 from mmkd.teacher.frozen import Frozen

@@ -10,10 +10,11 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
-from mmkd.build import ModelConfig, own_randomness
+from mmkd.build import ModelConfig
 from mmkd.distillers.base import BaseDistiller, Records
 from mmkd.distillers.step import Losses, Student, scaled, watch
 from mmkd.paths import is_role, resolve
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS, make
 from mmkd.side import STUDENT, TEACHER, as_list

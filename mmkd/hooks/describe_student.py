@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmkd.build import image_size, model_of, own_randomness
+from mmkd.build import model_of
+from mmkd.randomness import own_randomness
 from mmkd.registry import HOOKS
+from mmkd.rehearsal import image_size, rehearsing
 
 
 @HOOKS.register_module()
@@ -66,13 +67,10 @@ def overhead(model: nn.Module, size: int | tuple[int, int]) -> dict[str, int]:
 
     handles = [layer.register_forward_pre_hook(count) for layer in layers]
     image = next(model.parameters()).new_zeros(1, 3, *image_size(model, size))
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()
+        with rehearsing(model):
             model.extract_feat(image)  # type: ignore[operator]
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     layered = sum(p.numel() for p in model.parameters())

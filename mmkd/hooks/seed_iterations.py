@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_dist_info, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmkd.build import own_randomness
-from mmkd.datasets.views import ReplayedViews, seed_item
+from mmkd.datasets.views import ReplayedViews
+from mmkd.randomness import own_randomness, seed_all, seed_item
 from mmkd.registry import HOOKS
 
 
@@ -136,12 +133,3 @@ class SeededItems:
             found: list[Any] = kind.__getitems__(self.dataset, indices)
             return found
         return [self.dataset[index] for index in indices]
-
-
-def seed_all(*numbers: int) -> None:
-    """Seed Python, NumPy and torch from numbers that belong together."""
-    words = np.random.SeedSequence(numbers)
-    python, numpy, torch_seed = (int(x) for x in words.generate_state(3))
-    random.seed(python)
-    np.random.seed(numpy)
-    torch.manual_seed(torch_seed)

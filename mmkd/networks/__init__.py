@@ -2,7 +2,8 @@
 
 from mmkd.networks.frskd import FRSKDSLATeacher, FRSKDTeacher
 from mmkd.networks.frskd_seg import FRSKDNeck, FRSKDNeckTeacher
-from mmkd.networks.letkd import KDLayer, kd_layered
+from mmkd.networks.kd_layered import kd_layered
+from mmkd.networks.letkd import KDLayer
 
 __all__ = [
     'FRSKDNeck',

@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from mmkd.report.answers import Sample
-from mmkd.report.charts import colours
 from mmkd.report.content import Content
+from mmkd.report.curves import colours
 from mmkd.report.parts import figure, note_list, plain_table, tone_of
 from mmkd.report.pictures import (
     PALETTE,

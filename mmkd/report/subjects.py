@@ -15,7 +15,8 @@ from torch import nn
 
 from mmkd.build import build_model, find_task
 from mmkd.checkpoints.load import load_weights
-from mmkd.hooks.seed_iterations import seed_all
+from mmkd.randomness import seed_all
+from mmkd.rehearsal import image_size
 from mmkd.report.compare import Comparison, Group
 from mmkd.report.networks import network, teacher_file, teacher_network
 from mmkd.report.runs import Run
@@ -166,10 +167,8 @@ def example(model: nn.Module, images: Images | None) -> dict[str, Any]:
     """One preprocessed image: of the validation data, else a black one of 224x224."""
     if images is not None and images.items:
         return Subject('', '', model).prepare(images.batch(0, 1))
-    size = getattr(getattr(model, 'backbone', None), 'img_size', 224)
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
     device = next(model.parameters()).device
-    inputs, samples = find_task(model).example((height, width), device)
+    inputs, samples = find_task(model).example(image_size(model, otherwise=224), device)
     return dict(inputs=inputs[:1], data_samples=samples[:1])
 
 

@@ -90,7 +90,7 @@ class Task:
 
 
 def stages_of(model: nn.Module) -> dict[str, Player]:
-    """The stages of a backbone: those of a ResNet, of a list, or the maps it returns."""
+    """The stages of a backbone: a ResNet's, those in a list, or what it returns."""
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         return {}
