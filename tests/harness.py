@@ -1,4 +1,4 @@
-"""What every method's tests share: cases, values of the authors' code, ground truth.
+"""What every method's tests share: cases, values of the authors' code, targets.
 
 A method has a file ``tests/methods/test_<method>.py``, which is found by its name::
 

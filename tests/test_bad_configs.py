@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import zoo
+from cells import cell
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from test_matrix import cell
 
 from mmkd.build import build_model
 from mmkd.launch import MISTAKES

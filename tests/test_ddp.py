@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import runs
-import test_matrix
 import torch
 import zoo
+from cells import cell
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 
@@ -74,7 +74,7 @@ def run(method: str, folder: Path, epochs: int, resume: bool = False) -> Any:
         find_unused_parameters=False,
     )
     hooks = [dict(type=hook) for hook in OUR_HOOKS]
-    model = test_matrix.cell(method, 'cls')
+    model = cell(method, 'cls')
     if method == 'sakd':
         model.terms.loss_branch.loss.recipe = dict(epochs=2)
     if method == 'letkd':

@@ -26,9 +26,11 @@ from mmkd.build import build_model, read_config
 from mmkd.datasets.views import CHECKED
 from mmkd.losses import KD
 from mmkd.mixin import OUR_HOOKS
+from mmkd.recording.folder import make_files
 from mmkd.recording.levels import TopK, Whole
+from mmkd.recording.plan import check_level, temperatures
 from mmkd.recording.reader import Recording
-from mmkd.recording.recorder import Recital, temperatures
+from mmkd.recording.recorder import Recital
 from mmkd.registry import MODELS
 from mmkd.terms import build_terms
 
@@ -198,7 +200,7 @@ def test_views_of_an_endless_sampler(
     """Each time round shows the next view, also where the ranks go round together."""
     from mmengine.dataset import sampler as upstream
 
-    from mmkd.datasets import views as ours
+    from mmkd.datasets import view_sampler as ours
 
     init_default_scope('mmpretrain')
     loader = recorded(made).train_dataloader
@@ -641,7 +643,7 @@ def test_the_size_is_told_before(form: dict[str, Any], dtype: str, tmp_path: Pat
         'map': [dict(shape=[2, 3], dtype=dtype), dict(shape=[5], dtype=dtype)],
         'head': [dict(shape=[zoo.CLASSES], dtype=dtype, **form)],
     }
-    one._prepare()
+    make_files(one.folder, one.meta, one.gigabytes)
     arrays = {file.stem: np.load(file) for file in one.folder.glob('*.npy')}
     del arrays['done']
     total = sum(array.nbytes for array in arrays.values())
@@ -649,10 +651,9 @@ def test_the_size_is_told_before(form: dict[str, Any], dtype: str, tmp_path: Pat
 
 
 def test_half_precision_refuses_what_it_cannot_hold():
-    one = recital(zoo.distiller('cls'), runs.Images('cls'))
     form = dict(shape=[2], dtype='float16')
-    one._check_level('x', torch.ones(3, 2), form)
+    check_level('x', torch.ones(3, 2), form)
     with pytest.raises(ValueError, match='take --dtype float32'):
-        one._check_level('x', torch.full((3, 2), 7e4), form)
+        check_level('x', torch.full((3, 2), 7e4), form)
     with pytest.raises(ValueError, match='resize them to one size'):
-        one._check_level('x', torch.ones(3, 4), form)
+        check_level('x', torch.ones(3, 4), form)

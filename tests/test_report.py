@@ -26,9 +26,10 @@ from mmkd.report import curves
 from mmkd.report.answers import truth
 from mmkd.report.command import main
 from mmkd.report.compare import spread
-from mmkd.report.drawing import POINTS, Line, mean_curve, short, si, spread_labels
+from mmkd.report.drawing import short, si
 from mmkd.report.features import CKA, hsic, small, tapped_layers
 from mmkd.report.figures import Gallery
+from mmkd.report.lines import POINTS, Line, mean_curve, spread_labels
 from mmkd.report.measure import count_macs, count_parameters
 from mmkd.report.parts import duration, plain_table
 from mmkd.report.pictures import draw_answer, enlarge

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import torch
 import zoo
+from cells import cell, moved
 from harness import Case, Golden, Network, wave
 from torch import Tensor
 
 from mmkd.build import build_model
 from mmkd.hooks.describe_student import overhead
+from mmkd.loss import Site
 from mmkd.losses import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses import letkd as losses_letkd
 from mmkd.losses.letkd import CodebookLoss
-from mmkd.mixin import read_method
 from mmkd.networks import KDLayer
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
@@ -185,7 +186,7 @@ def test_a_random_codebook(made: CodebookLoss):
 
 def test_a_codebook_is_missed_before_training_begins():
     with pytest.raises(ValueError, match='needs a codebook'):
-        LetKDPenultimate().build([torch.zeros(1, 4, 2, 2)], [torch.zeros(1, 3, 2, 2)])
+        LetKDPenultimate().build(Site([torch.zeros(1, 4, 2, 2)], [teacher(2)]))
 
 
 def test_what_the_file_says_counts(tmp_path: Path):
@@ -199,7 +200,9 @@ def test_what_the_file_says_counts(tmp_path: Path):
         scores(), teacher(SIZE), LABELS
     )
     with pytest.raises(ValueError, match=r"is of \['neck'\], the term of \['head'\]"):
-        loss.check_teacher(torch.nn.Identity(), ['head'])
+        loss.build(
+            Site([], [], teacher=torch.nn.Identity(), paths=(['neck'], ['head']))
+        )
 
 
 def test_one_position():
@@ -272,48 +275,30 @@ def test_bad_use(loss: CodebookLoss, word: str):
 # -- in a model ------------------------------------------------------------------------
 
 
-def layered(kind: str, **settings: Any) -> dict[str, Any]:
-    """The student as the method's fragment has it, with few templates."""
-    student = zoo.student(kind, **settings)
-    part = read_method('letkd', student).student.to_dict()
-    part['layers']['intermediate']['templates'] = 8 * zoo.CLASSES
-    part['layers']['penultimate']['templates'] = 16
-    return {**student, **part, 'of': student['type']}
-
-
-def config(kind: str, **settings: Any) -> dict[str, Any]:
-    terms = read_method('letkd', zoo.student(kind)).terms
-    for term in terms.values():
-        term.loss.codebook = 'random'
-    made = dict(
-        type='mmkd.Distiller',
-        student=layered(kind),
-        teacher=zoo.student(kind, width=8),
-        teacher_ckpt='random',
-        terms=terms,
-    )
-    return {**made, **settings}
-
-
-def test_one_stage():
-    """Of the other kinds of models tests/test_matrix.py has it."""
-    distiller = MODELS.build(config('retinanet')).train()
-    log = distiller.train_step(zoo.batch('retinanet'), zoo.optimizer(distiller))
-    assert log['raw_intermediate'] > 0 and log['raw_penultimate'] > 0
-    assert all(value.isfinite() for value in log.values())
+def in_cell(distiller: Any, values: dict[str, Any], kind: str) -> None:
+    """A term moves the words of its own layer; what the task needs, the task moves."""
     layers = distiller.student.backbone.kd_layers
-    assert all(one.norm.training for one in layers.values())
+    for name in ('intermediate', 'penultimate'):
+        distiller.zero_grad()
+        values[f'loss_{name}'].backward(retain_graph=True)
+        own = layers[name]
+        assert moved(own.match)
+        assert all(p.grad is None for p in own.value.parameters())
+    distiller.zero_grad()
+    distiller.parse_losses(values)[0].backward(retain_graph=True)
+    assert all(p.grad.any() for p in layers.parameters())
+    assert all(layer.norm.training for layer in layers.values())
 
 
 def test_losses_are_not_in_checkpoints():
-    keys = MODELS.build(config('cls')).state_dict()
+    keys = MODELS.build(cell('letkd', 'cls')).state_dict()
     assert not any('terms' in key for key in keys)
 
 
 def test_the_model_stays_what_it_is():
     """Names of weights, interface, copies."""
     plain = zoo.plain('faster_rcnn')
-    model = build_model(layered('faster_rcnn'), 'student')
+    model = build_model(cell('letkd', 'faster_rcnn').student, 'student')
     keys = {key for key in model.state_dict() if '.kd_layers.' not in key}
     assert keys == set(plain.state_dict()) and type(model) is type(plain)
     assert model.backbone.out_indices == plain.backbone.out_indices
@@ -330,7 +315,7 @@ def test_the_model_stays_what_it_is():
 
 
 def test_initialisation():
-    model = build_model(layered('cls'), 'student')
+    model = build_model(cell('letkd', 'cls').student, 'student')
     weight = model.backbone.kd_layers['penultimate'].match.weight.clone()
     model.init_weights()
     made = model.backbone.kd_layers['penultimate']
@@ -349,7 +334,7 @@ def test_initialisation():
 )
 def test_bad_place(layers: dict[str, Any], word: str):
     with pytest.raises(ValueError, match=word):
-        build_model(dict(layered('cls'), layers=layers), 'student')
+        build_model(dict(cell('letkd', 'cls').student, layers=layers), 'student')
 
 
 # Base and added parameters and added multiplications of the specification's table.
