@@ -15,9 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
+from cells import cell
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from test_letkd import config
 from torch import Tensor, nn
 
 from mmkd.build import build_model, read_config
@@ -164,11 +164,10 @@ def project(tmp_path: Path) -> Path:
         cv2.imwrite(str(folder / f'{i}.png'), random.integers(0, 256, (32, 32, 3)))
     teacher = build_model(zoo.student('cls', width=8), 'teacher')
     torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
-    model = config('cls', teacher_ckpt=str(tmp_path / 'teacher.pth'))
+    model = cell('letkd', 'cls').to_dict()
     for term in model['terms'].values():
-        term.loss.codebook = str(tmp_path / 'book.pth')
-    model['terms'] = model['terms'].to_dict()
-    model['input_size'] = 32
+        term['loss']['codebook'] = str(tmp_path / 'book.pth')
+    model.update(teacher_ckpt=str(tmp_path / 'teacher.pth'), input_size=32)
     for name in ('intermediate', 'penultimate'):  # 1x1 would be little
         model['student']['layers'][name]['after'] = 'backbone.layer2'
         model['terms'][f'loss_{name}']['teacher'] = 'backbone.layer1'
@@ -312,7 +311,7 @@ def test_features_are_of_plain_images(project: Path):
 @pytest.mark.parametrize('kind', ['faster_rcnn', 'pspnet'])
 def test_positions_of_other_tasks(kind: str):
     """All positions are words; those of a class have sub-classes."""
-    model = MODELS.build(config(kind)).eval()
+    model = MODELS.build(cell('letkd', kind)).eval()
     found = {}
     for part, feature, targets in features.maps(model, zoo.batch(kind)):
         found[part] = features.positions(feature, part, targets, [0, 1], None)
