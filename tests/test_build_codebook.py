@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
 from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
 from mmkd.hooks import CheckData, DescribeStudent
+from mmkd.loss import Site
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
 
@@ -204,7 +206,7 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     """What it writes is what the teacher gives, and training takes it."""
     book = run(project)
     said = capsys.readouterr().out
-    assert 'M in layers that stay (+' in said and 'stay in the true class' in said
+    assert 'M in layers that stay in it (+' in said and 'stay in the true class' in said
     assert not (project / 'book.pth.work').exists()
     assert book['penultimate']['centers'].shape == (16, 8)
     assert book['intermediate']['table'].shape == (40, 40)
@@ -216,12 +218,14 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     assert log['raw_intermediate'] > 0 and log['raw_penultimate'] > 0
     loss, whole = model.terms['loss_penultimate'].loss, model.teacher
     assert teacher_fingerprint(whole) == book['meta']['teacher']
-    loss.check_teacher(whole, ['backbone.layer1'])
+    scores, feature = torch.zeros(1, 16, 4, 4), torch.zeros(1, 8, 8, 8)
+    site = Site([scores], [feature], teacher=whole, paths=([], ['backbone.layer1']))
+    loss.build(site)
     with pytest.raises(ValueError, match='backbone.layer1'):
-        loss.check_teacher(whole, ['backbone.layer3'])
+        loss.build(replace(site, paths=([], ['backbone.layer3'])))
     nn.init.zeros_(whole.head.fc.bias.data), nn.init.zeros_(whole.head.fc.weight.data)
     with pytest.raises(ValueError, match='other weights'):
-        loss.check_teacher(whole, ['backbone.layer1'])
+        loss.build(site)
     with pytest.raises(SystemExit):
         run(project)  # it is there already
 

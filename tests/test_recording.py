@@ -354,7 +354,7 @@ def test_a_full_disk(made: Path, small_disk: Path, capsys: pytest.CaptureFixture
     [
         (['--max-gb', '1e-9'], 'more than --max-gb 1e-09'),
         (['--top-k', '64'], 'no term compares softmax probabilities of more'),
-        (['--teacher', 'other'], r"has \['teacher'\]"),
+        (['--which', 'other'], r"--which other: the config has \['teacher'\]"),
         (
             [
                 '--cfg-options',

@@ -123,7 +123,7 @@ def make(args: argparse.Namespace, command: str) -> None:
     init_default_scope(config.get('default_scope') or 'mmengine')
     views, seed = with_views(config, args)
     distiller = build(config).to(args.device or get_device())
-    name = choose(config, args.teacher)
+    name = choose(config, args.which)
     replayed(config, str(folder), name, views, seed)
     register(config)
     trains = f'{stem(args)}_recorded.py'
