@@ -220,10 +220,3 @@ def test_cascade_teacher_of_a_plain_student():
     distiller = zoo.distiller('mask_rcnn', teacher=teacher, terms=terms).train()
     log = distiller.train_step(zoo.batch('mask_rcnn'), zoo.optimizer(distiller))
     assert log['raw_kd'] > 0 and log['raw_kd_mask'] > 0
-
-
-def test_hooks_of_the_students_recipe_find_its_parts():
-    distiller = zoo.distiller('retinanet')
-    assert distiller.bbox_head is distiller.student.bbox_head
-    with pytest.raises(AttributeError, match='no_such_part'):
-        _ = distiller.no_such_part

@@ -44,10 +44,9 @@ from mmkd.terms import build_terms
 Records = dict[str, Recorder]
 Watch = Callable[['BaseDistiller', Mapping[str, Losses]], None]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-# What a student's recipe asks of the model that a runner trains, beside its heads:
-# hooks of mmdet (SetEpochInfoHook, YOLOXModeSwitchHook) and of mmpretrain (those of
-# margins, of SwAV and of prototypes), and optimizer constructors of mmdet and mmseg.
-OF_STUDENT = ('backbone', 'neck', 'head', 'detector', 'set_epoch', 'prepare_prototype')
+# What hooks and optimizer constructors of mmdet, mmseg and mmpretrain ask of the model
+# that a runner trains, beside its heads.
+OF_STUDENT = ('backbone', 'neck', 'head', 'detector', 'set_epoch')
 
 
 class BaseDistiller(BaseModel):  # type: ignore[misc]
