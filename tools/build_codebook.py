@@ -144,7 +144,7 @@ def report(student: Any, size: tuple[int, int]) -> None:
     """What the layers cost the student."""
     import torch
 
-    from mmkd.networks.letkd import describe, overhead
+    from mmkd.hooks.describe_student import describe, overhead
     from mmkd.report.measure import multiply_adds
 
     cost = overhead(student, size)
@@ -195,6 +195,7 @@ def make(args: argparse.Namespace) -> None:
     from mmkd.codebook import features, stages
     from mmkd.codebook.work import Work
     from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
+    from mmkd.hooks.describe_student import image_of
     from mmkd.launch import compose
     from mmkd.mixin import is_distillation
 
@@ -209,7 +210,7 @@ def make(args: argparse.Namespace) -> None:
         given = {'penultimate': args.templates, 'intermediate': 0}
         found = {part: (args.pool, given[part]) for part in found}
     dataset = DATASETS.build(unaugmented(config))
-    image = features.batch_of(distiller, dataset[0])
+    image = image_of(distiller, dataset)
     report(distiller.student, tuple(image.shape[2:]))
     terms = features.parts_of(distiller)
     teacher = distiller.frozen[str(next(iter(terms.values())).source)].model

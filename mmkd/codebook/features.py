@@ -24,13 +24,6 @@ def pool(teacher: Tensor, size: Sequence[int]) -> Tensor:
     return F.adaptive_avg_pool2d(teacher, (size[0], size[1]))
 
 
-def batch_of(distiller: Any, item: Mapping[str, Any]) -> Tensor:
-    """One item of a data set, as the images (1, 3, H, W) that models are given."""
-    batch = {key: [value] for key, value in item.items()}
-    images: Tensor = distiller.data_preprocessor(batch, False)['inputs']
-    return images
-
-
 def parts_of(distiller: Any) -> dict[str, Any]:
     """Part of the codebook -> its term."""
     return {term.loss.part: term for term in distiller.terms.values()}

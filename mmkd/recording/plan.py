@@ -46,17 +46,20 @@ def plan(
             planned[path].append(form)
     if top_k and not any('k' in form for forms in planned.values() for form in forms):
         raise ValueError(
-            'top-k: no term compares softmax probabilities of more classes.'
+            'top-k: no term compares softmax probabilities of more classes (with no '
+            'other loss, temperature or connector on the same path).'
         )
     return planned
 
 
 def temperatures(terms: Iterable[Any]) -> dict[str, float]:
-    """Path -> temperature, where a term compares softmax probabilities; else 0."""
-    soft: dict[str, float] = {}
+    """Path -> at which temperature a softmax is all that terms want of it; else 0."""
+    wanted: dict[str, set[float]] = {}
     for term in terms:
-        soft.update(dict.fromkeys(term.teacher_paths, term.loss.softmax_at or 0.0))
-    return soft
+        own = 0.0 if term.teacher.configs else term.loss.softmax_at or 0.0
+        for path in term.teacher_paths:
+            wanted.setdefault(path, set()).add(own)
+    return {path: min(own) if len(own) == 1 else 0.0 for path, own in wanted.items()}
 
 
 def bytes_of(levels: Levels) -> float:

@@ -52,8 +52,9 @@ class Recital:
         self.name = name
         self.dataset = dataset
         self.folder = folder
-        self.terms = [t for t in distiller.terms.values() if t.source == name]
-        self.paths = list(dict.fromkeys(p for t in self.terms for p in t.teacher_paths))
+        self.terms = [t for t in distiller.terms.values() if t.teacher.reads(name)]
+        paths = (path for term in self.terms for path in term.teacher.reads(name))
+        self.paths = list(dict.fromkeys(paths))
         self.batch = batch
         self.rows = dataset.views * len(dataset)
         self._refuse()
