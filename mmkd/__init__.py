@@ -13,7 +13,7 @@ except ImportError as error:
         "(the official packages) or 'mmkd[onedl]' (their maintained forks)."
     ) from error
 
-from mmkd.checkpoints.read import read_for_mmengine, register_safe_reader
+from mmkd.checkpoints.for_mmengine import read_for_mmengine, register_safe_reader
 from mmkd.checkpoints.whole import register_safe_writer
 from mmkd.hooks.checkpoints import register_checkpoint_hook
 from mmkd.mixin import distill

@@ -1,4 +1,4 @@
-"""What the command-line tools share: short errors, and options that change a config."""
+"""What the command-line tools share: short errors, options that change a config."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import difflib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mmkd.arguments import naming
+from mmkd.build import read_config
 from mmkd.checks import LEGACY
+from mmkd.mixin import distill
 
 # What a user's mistake ends in: wrong values, files, packages, checkpoints.
 MISTAKES: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, RuntimeError)
@@ -51,6 +54,34 @@ def _text(error: Exception) -> str:
     """What an error says; mmengine's are KeyErrors and TypeErrors."""
     said = error.args[0] if isinstance(error, KeyError) and error.args else error
     return str(said) or repr(error)
+
+
+def compose(args: argparse.Namespace) -> Config:
+    """The config that is named, a distillation if ``--method`` says so, with options.
+
+    Args:
+        args: With ``config``, ``method``, ``teacher``, ``teacher_ckpt``, ``kind``,
+            ``pair`` and ``cfg_options``, as tools/train.py has them.
+    """
+    config = read_config(args.config, 'model')
+    if args.method:
+        teacher = (args.teacher, args.teacher_ckpt)
+        config = distill(config, args.method, *teacher, args.kind, args.pair)
+        for key in ('teacher', 'teacher_ckpt'):
+            if key not in config.model and wants_teacher(config.model):
+                option = f'--{key.replace("_", "-")}'
+                raise ValueError(f'--method {args.method} needs {option} as well.')
+    merge_options(config, args.cfg_options)
+    return config
+
+
+def wants_teacher(model: Mapping[str, Any]) -> bool:
+    """Whether a distiller's arguments leave it to the user to give a teacher.
+
+    A method may bring its own or several, or say that there is none: ``teacher=None``.
+    """
+    one = 'teachers' not in model and model.get('teacher', '') is not None
+    return one and model['type'] == 'mmkd.Distiller'
 
 
 def merge_options(config: Config, pairs: Sequence[str]) -> None:

@@ -15,7 +15,8 @@ _HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
 OUR_HOOKS = (
     'mmkd.SeedIterations',
-    'mmkd.CheckCodebook',
+    'mmkd.CheckData',
+    'mmkd.DescribeStudent',
     'mmkd.TrainBranch',
     'mmkd.ExportStudent',
 )

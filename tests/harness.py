@@ -95,6 +95,8 @@ class Case(Place):
             of two halves is not the value of the whole.
         stateful: A call changes what the next one gives; ``state_dict`` knows it.
         rows: A batch may have no rows, as one without regions: zero, with a gradient.
+        held: Its gradient holds something fixed that hangs on the student, as a weight,
+            and is not the slope of its value: GOLDEN has the authors' gradient then.
         nothing: The value of a batch in which all pixels are ignored, or that has no
             boxes; None if it is any finite one.
         scale: The size of what is summed, where much of it cancels: fp32 may be wrong
@@ -108,6 +110,7 @@ class Case(Place):
     batch_coupled: bool = False
     stateful: bool = False
     rows: bool = False
+    held: bool = False
     nothing: float | None = 0.0
     scale: float = 1.0
     without: Mapping[str, str] = field(default_factory=dict)

@@ -20,8 +20,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
-from mmkd.checkpoints.load import Report, load_weights
-from mmkd.checkpoints.read import read_checkpoint, read_for_mmengine, read_weights
+from mmkd.checkpoints.for_mmengine import read_for_mmengine
+from mmkd.checkpoints.load import load_weights
+from mmkd.checkpoints.read import read_checkpoint, read_weights
+from mmkd.checkpoints.report import Report
 from mmkd.checkpoints.whole import is_whole
 
 
@@ -109,7 +111,7 @@ def test_what_is_not_loaded_of_the_meta_data_is_said(
 ):
     said: list[str] = []
     monkeypatch.setattr(
-        'mmkd.checkpoints.read.print_log', lambda text, *_: said.append(text)
+        'mmkd.checkpoints.for_mmengine.print_log', lambda text, *_: said.append(text)
     )
     file = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict={}, meta=dict(x=Foreign())), file)

@@ -19,7 +19,7 @@ from mmkd.checkpoints.whole import WholeFiles, is_whole, save, whole
 from mmkd.codebook.work import Work
 from mmkd.hooks import CheckpointHook, SeedIterations
 from mmkd.hooks.checkpoints import Waiting
-from mmkd.hooks.seed_iterations import Order
+from mmkd.hooks.order import Order
 from mmkd.registry import HOOKS
 
 HERE = Path(__file__).parent

@@ -30,6 +30,9 @@ import sys
 import traceback
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -106,6 +109,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     typed = sys.argv[1:] if argv is None else argv
     command = f'python tools/benchmark.py {shlex.join(typed)}'.strip()
     from mmkd.launch import short_errors

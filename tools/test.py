@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
-"""Evaluate a checkpoint.
+r"""Evaluate a checkpoint.
 
 Of a distillation the plain student is tested, without a teacher, be it from the
-distiller's checkpoint or from the exported file:
+distiller's checkpoint or from the exported file. "make demo" makes these:
 
-    python tools/test.py configs/demo/kd.py work_dirs/kd/epoch_10.pth
-    python tools/test.py configs/demo/kd.py work_dirs/kd/student_last.pth
+    python tools/test.py configs/demo/cls/student.py \
+        demo_runs/seed0/cls/cwt/epoch_20.pth
+    python tools/test.py configs/demo/cls/student.py \
+        demo_runs/seed0/cls/cwt/student_last.pth
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -99,6 +105,7 @@ def set_tta(config: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmengine.registry import METRICS
 
     from mmkd.build import build_runner

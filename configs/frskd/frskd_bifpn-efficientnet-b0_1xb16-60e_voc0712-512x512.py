@@ -5,7 +5,8 @@ _base_ = [
 ]
 # The authors' self-teacher, losses, weights and ramp. RECONSTRUCTION: loss_kd compares
 # logits before they are enlarged, and without pixels of no class.
-_base_.seg.terms.loss_at.update(student='neck', loss=dict(type='mmkd.AT'), weight=50.0)
+_base_.seg.terms.loss_at.update(student='neck', weight=50.0)
+_base_.seg.terms.loss_at.loss = dict(type='mmkd.AT')  # the mean over positions
 # The authors' ramp: nothing for 40 epochs, then up to 1 in the last of 60.
 _base_.seg.terms.loss_kd.schedule = _base_.seg.terms.loss_at.schedule = [
     dict(kind='constant', by='epoch', end=40, factor=0.0),

@@ -15,11 +15,10 @@ from zipfile import is_zipfile
 
 import torch
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader, checkpoint
 from torch import Tensor
 
 from mmkd.checkpoints.download import download, hash_in
-from mmkd.checkpoints.unpickle import has_inert, safe_pickle
+from mmkd.checkpoints.unpickle import safe_pickle
 from mmkd.checkpoints.whole import damaged_part
 
 StateDict = dict[str, Tensor]
@@ -115,36 +114,3 @@ def behind(prefix: str, weights: StateDict) -> StateDict:
 
 def _is_weight(key: Any, value: Any) -> bool:
     return isinstance(key, str) and isinstance(value, Tensor)
-
-
-def read_for_mmengine(filename: str, map_location: Any = None, **_: Any) -> Any:
-    """Reader of local files and addresses for ``load_from`` and ``resume``.
-
-    Raises if a part that training needs would have to be unpickled as code.
-    """
-    content, foreign = read_checkpoint(filename, map_location)
-    if isinstance(content, dict):
-        names = ', '.join(sorted(foreign)) or 'another class'
-        needed = {key: value for key, value in content.items() if key != 'meta'}
-        if has_inert(needed):
-            raise RuntimeError(
-                f"'{filename}' holds objects of {names}. Loading "
-                'them would run code from the file. If you made it or trust who did, '
-                'set MMKD_TRUST_CHECKPOINTS=1.'
-            )
-        if foreign:
-            print_log(
-                f"'{filename}': not loaded from its meta data: {names}",
-                'current',
-                logging.WARNING,
-            )
-    return content
-
-
-def register_safe_reader() -> None:
-    """Make mmengine's ``load_from`` and ``resume`` read through this module."""
-    CheckpointLoader.register_scheme(
-        ('', 'http://', 'https://'), read_for_mmengine, force=True
-    )
-    # What it makes of names like torchvision://resnet50 are addresses for this.
-    checkpoint.load_from_http = read_for_mmengine

@@ -1,10 +1,10 @@
 """letKD: Knowledge Distillation Layer that Lets the Student Decide (BMVC 2023,
-2309.02843): the layer, and what it costs.
+2309.02843): the layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Count
 from mmkd.loss import in_fp32
-from mmkd.rehearsal import rehearsing
 
 
 class CosineConv(nn.Module):
@@ -83,45 +82,3 @@ class KDLayer(nn.Module):
     def macs(self, positions: int) -> int:
         """Multiplications of the two convolutions on so many positions."""
         return 2 * self.match.weight.numel() * positions
-
-
-def overhead(model: nn.Module, size: int | tuple[int, int]) -> dict[str, int]:
-    """What the KD layers of a model cost, for one image.
-
-    Args:
-        model: A model with layers.
-        size: Height and width of the image.
-
-    Returns:
-        Parameters of the model without and with them ('plain', 'layered'), and the
-        multiplications that the layers add ('macs').
-    """
-    layers = [module for module in model.modules() if isinstance(module, KDLayer)]
-    macs = 0
-
-    def count(layer: KDLayer, inputs: tuple[Tensor]) -> None:
-        nonlocal macs
-        macs += layer.macs(inputs[0].shape[2] * inputs[0].shape[3])
-
-    handles = [layer.register_forward_pre_hook(count) for layer in layers]  # type: ignore
-    height, width = (size, size) if isinstance(size, int) else size
-    image = next(model.parameters()).new_zeros(1, 3, height, width)
-    try:
-        with rehearsing(model):
-            model.extract_feat(image)  # type: ignore[operator]
-    finally:
-        for handle in handles:
-            handle.remove()
-    layered = sum(p.numel() for p in model.parameters())
-    own = sum(p.numel() for layer in layers for p in layer.parameters())
-    return dict(plain=layered - own, layered=layered, macs=macs)
-
-
-def describe(cost: Mapping[str, int], size: tuple[int, int]) -> str:
-    """What :func:`overhead` found for images of a size, in words."""
-    more = cost['layered'] - cost['plain']
-    return (
-        f'The student has {cost["plain"] / 1e6:.3f} M parameters, and '
-        f'{more / 1e6:.3f} M in KD layers (+{more / cost["plain"]:.0%}), which add '
-        f'{cost["macs"] / 1e6:.1f} M multiplications at {size[0]}x{size[1]}.'
-    )

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmkd.datasets.views import ReplayedViews
 from mmkd.fingerprint import data_fingerprint, describe, teacher_fingerprint
-from mmkd.recording.levels import Meta
+from mmkd.recording.arrays import Meta
 from mmkd.teacher.renormalize import statistics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmkd.datasets.views import ReplayedViews, ViewSampler
+from mmkd.datasets.view_sampler import ViewSampler
+from mmkd.datasets.views import ReplayedViews
 from mmkd.recorder import Recorder
-from mmkd.recording.levels import Array, Meta, TopK, Whole, damaged, open_array
+from mmkd.recording.arrays import Meta
+from mmkd.recording.folder import open_files, read_meta
 from mmkd.recording.origin import differences, of_data
 
 MAKE = 'python tools/record_teacher.py'
-META = {'batch', 'command', 'config', 'images', 'levels', 'made_from'}
 
 
 class Recording:
@@ -148,34 +148,3 @@ class Replay(Recorder):
     def overwritten(self, path: str) -> bool:
         """Nothing is."""
         return False
-
-
-def read_meta(file: Path) -> Meta:
-    """What a recording says of itself."""
-    try:
-        meta: Meta = json.loads(file.read_text())
-        missing = META - set(meta)
-    except (ValueError, TypeError) as error:
-        raise ValueError(damaged(file, str(error))) from error
-    if missing:
-        raise ValueError(damaged(file, f'it has no {sorted(missing)}'))
-    return meta
-
-
-def open_files(
-    folder: Path, meta: Meta, mode: str
-) -> tuple[Array, Array, dict[str, list[Whole | TopK]]]:
-    """Which blocks are done, the checksums, and all levels of all paths."""
-    rows = meta['images'] * meta['made_from']['views']
-    blocks = -(-rows // meta['batch'])
-    done = open_array(folder / 'done', (blocks,), 'bool', mode)
-    checks = open_array(folder / 'checks', (rows,), 'uint32', mode)
-    found: dict[str, list[Whole | TopK]] = {}
-    number = 0
-    for path, levels in meta['levels'].items():
-        found[path] = []
-        for level in levels:
-            kind = TopK if 'k' in level else Whole
-            found[path].append(kind(folder / str(number), rows, level, mode))
-            number += 1
-    return done, checks, found

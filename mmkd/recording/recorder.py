@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +12,11 @@ from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from torch import Tensor
 
-from mmkd.checkpoints.whole import whole
 from mmkd.datasets.views import ReplayedViews
-from mmkd.recording.levels import Array, Meta, TopK, Whole, arrays_of
-from mmkd.recording.origin import differences, of_data, of_teacher
-from mmkd.recording.reader import open_files, read_meta
+from mmkd.recording.arrays import Meta
+from mmkd.recording.folder import make_files
+from mmkd.recording.origin import of_data, of_teacher
+from mmkd.recording.plan import bytes_of, check_level, plan
 
 TASKS = ('mmpretrain', 'mmengine')
 
@@ -56,8 +52,9 @@ class Recital:
         self.name = name
         self.dataset = dataset
         self.folder = folder
-        self.terms = [t for t in distiller.terms.values() if t.source == name]
-        self.paths = list(dict.fromkeys(p for t in self.terms for p in t.teacher_paths))
+        self.terms = [t for t in distiller.terms.values() if t.teacher.reads(name)]
+        paths = (path for term in self.terms for path in term.teacher.reads(name))
+        self.paths = list(dict.fromkeys(paths))
         self.batch = batch
         self.rows = dataset.views * len(dataset)
         self._refuse()
@@ -67,7 +64,7 @@ class Recital:
             config=config,
             images=len(dataset),
             batch=batch,
-            levels=self._plan(first, dtype, top_k),
+            levels=plan(first, self.terms, min(batch, self.rows), dtype, top_k),
             made_from={
                 **of_teacher(
                     distiller.frozen[name].model,
@@ -123,81 +120,10 @@ class Recital:
         done, _ = self.distiller.teach(inputs, samples, self.terms)
         return {path: done[self.name][path] for path in self.paths}
 
-    def _plan(
-        self, first: dict[str, list[Tensor]], dtype: str, top_k: int | None
-    ) -> dict[str, list[Meta]]:
-        """Shape and form of every level."""
-        soft = {}
-        for term in self.terms:
-            soft.update(dict.fromkeys(term.teacher_paths, term.loss.softmax_at or 0.0))
-        plan: dict[str, list[Meta]] = {}
-        for path, levels in first.items():
-            plan[path] = []
-            for level in levels:
-                if level.ndim < 1 or len(level) != min(self.batch, self.rows):
-                    raise ValueError(
-                        f"'{path}' is {tuple(level.shape)}, and not of one image each."
-                    )
-                form: Meta = dict(shape=list(level.shape[1:]), dtype=dtype)
-                if top_k and soft[path] and level.ndim == 2 and top_k < level.shape[1]:
-                    form.update(k=top_k, tau=soft[path])
-                plan[path].append(form)
-        if top_k and not any('k' in form for forms in plan.values() for form in forms):
-            raise ValueError(
-                'top-k: no term compares softmax probabilities of more classes.'
-            )
-        return plan
-
     @property
     def gigabytes(self) -> float:
         """How large the recording will be."""
-        arrays = [
-            array
-            for levels in self.meta['levels'].values()
-            for level in levels
-            for array in arrays_of(level).values()
-        ]
-        size = 4  # of the view's checksum
-        size += sum(math.prod(shape) * np.dtype(d).itemsize for shape, d in arrays)
-        return self.rows * size / 1e9
-
-    def _prepare(self) -> tuple[Array, Array, dict[str, list[Whole | TopK]]]:
-        """Make the files, or find those of a recording that was stopped."""
-        file = self.folder / 'meta.json'
-        if file.is_file():
-            old = read_meta(file)
-            flat = [
-                {**m['made_from'], **{k: m[k] for k in ('images', 'batch', 'levels')}}
-                for m in (old, json.loads(json.dumps(self.meta)))
-            ]
-            changed = differences(*flat)
-            if changed:
-                raise ValueError(
-                    f"'{self.folder}' holds another recording, with which this one "
-                    'cannot go on:\n  ' + '\n  '.join(changed) + '\nDelete it, or '
-                    'give another folder.'
-                )
-            mode = 'r+'
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            mode = 'w+'
-        try:
-            opened = open_files(self.folder, self.meta, mode)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            for made in self.folder.glob('*.npy'):
-                if re.fullmatch(r'done|checks|\d+(\.places|\.sums)?', made.stem):
-                    made.unlink()
-            raise OSError(
-                error.errno,
-                f"'{self.folder}': there is no room for {self.gigabytes:.3g} GB. "
-                'Record fewer --views, --dtype float16, --top-k 32, or elsewhere.',
-            ) from error
-        if mode == 'w+':  # last, so that with it everything is there
-            with whole(file) as part:
-                part.write_text(json.dumps(self.meta, indent=1))
-        return opened
+        return self.rows * bytes_of(self.meta['levels']) / 1e9
 
     def run(self, loader: Mapping[str, Any]) -> Iterator[int]:
         """Record what is missing; yields the number of views after every block.
@@ -205,7 +131,7 @@ class Recital:
         Args:
             loader: Settings of the dataloader: workers and how items are collated.
         """
-        done, checks, levels = self._prepare()
+        done, checks, levels = make_files(self.folder, self.meta, self.gigabytes)
         missing = [int(block) for block in np.flatnonzero(~done)]
         rows = [
             range(block * self.batch, min((block + 1) * self.batch, self.rows))
@@ -223,7 +149,7 @@ class Recital:
                 for level, form, tensor in zip(
                     levels[path], self.meta['levels'][path], tensors
                 ):
-                    self._check_level(path, tensor, form)
+                    check_level(path, tensor, form)
                     level.write(place, tensor.float())
                     level.flush()
             views = [sample.metainfo['view'] for sample in batch['data_samples']]
@@ -232,19 +158,6 @@ class Recital:
             done[block] = True  # after what it speaks for
             done.flush()  # type: ignore[attr-defined]
             yield len(chosen)
-
-    def _check_level(self, path: str, tensor: Tensor, form: Meta) -> None:
-        if list(tensor.shape[1:]) != form['shape']:
-            raise ValueError(
-                f"'{path}' is {tuple(tensor.shape[1:])} for some images and "
-                f'{tuple(form["shape"])} for others: resize them to one size.'
-            )
-        most = torch.finfo(getattr(torch, form['dtype'])).max
-        if not (tensor.abs() <= most).all():  # nor is NaN
-            raise ValueError(
-                f"'{path}' has values that {form['dtype']} cannot hold; "
-                + ('take --dtype float32' if most < 1e5 else 'is the teacher trained?')
-            )
 
 
 def record(recital: Recital, loader: Mapping[str, Any]) -> None:

@@ -17,8 +17,9 @@ from mmkd.report.curves import (
     weight_curve,
     weighted_terms,
 )
-from mmkd.report.drawing import COLOURS, INK, MUTED, TEACHER, Curve, Drawing, Line
+from mmkd.report.drawing import COLOURS, INK, MUTED, TEACHER, Drawing
 from mmkd.report.figures import Gallery
+from mmkd.report.lines import Curve, Line
 from mmkd.report.measure import Cost
 from mmkd.report.parts import lower
 from mmkd.report.runs import Run

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmkd.report.compare import METRICS, Comparison, Group
-from mmkd.report.drawing import BASELINE, COLOURS, TEACHER, Curve
+from mmkd.report.drawing import BASELINE, COLOURS, TEACHER
+from mmkd.report.lines import Curve
 from mmkd.report.runs import Run
 from mmkd.report.subjects import BEFORE
 from mmkd.schedule import make_piece

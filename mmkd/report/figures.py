@@ -24,18 +24,10 @@ from mmkd.report.axes import (
     plot,
     texts_right,
 )
-from mmkd.report.drawing import (
-    PAPER,
-    Curve,
-    Drawing,
-    Line,
-    inline,
-    mean_curve,
-    short,
-    si,
-    spans,
-)
-from mmkd.report.marks import SIZE, STYLE, area, dumbbell_rows, labelled_points
+from mmkd.report.drawing import PAPER, Drawing, inline, short, si
+from mmkd.report.lines import Curve, Line, mean_curve, spans
+from mmkd.report.marks import area, dumbbell_rows, labelled_points
+from mmkd.report.theme import SIZE, STYLE
 
 
 class Gallery:

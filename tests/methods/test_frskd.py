@@ -26,7 +26,7 @@ from mmkd.networks import (
     FRSKDTeacher,
 )
 from mmkd.networks.bifpn import resize_down, resize_up
-from mmkd.networks.frskd import aggregate, rotations
+from mmkd.networks.frskd_sla import aggregate, rotations
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmkd.build import build_model
+from mmkd.hooks.describe_student import overhead
 from mmkd.loss import Site
 from mmkd.losses import LetKDIntermediate, LetKDPenultimate
 from mmkd.losses import letkd as losses_letkd
 from mmkd.losses.letkd import CodebookLoss
 from mmkd.networks import KDLayer
-from mmkd.networks.letkd import overhead
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -244,13 +245,15 @@ def test_what_the_file_says_counts(tmp_path: Path):
     tensors = {name: getattr(made, name) for name in made.names}
     torch.save(dict(meta=meta, intermediate=tensors), tmp_path / 'book.pth')
     loss = LetKDIntermediate(str(tmp_path / 'book.pth'), subclasses=2)
-    assert loss(scores(), teacher(SIZE), LABELS) == made(
-        scores(), teacher(SIZE), LABELS
-    )
+    both = scores().detach(), teacher(SIZE)
+    assert loss(*both, LABELS) == made(*both, LABELS)
+    site = Site([both[0]], [both[1]], teacher=torch.nn.Identity())
     with pytest.raises(ValueError, match=r"is of \['neck'\], the term of \['head'\]"):
-        loss.build(
-            Site([], [], teacher=torch.nn.Identity(), paths=(['neck'], ['head']))
-        )
+        loss.build(replace(site, paths=(['neck'], ['head'])))
+    loss.build(replace(site, teacher=None))
+    assert all(getattr(loss, name).dtype == torch.float64 for name in loss.names)
+    loss.build(replace(site, students=[both[0].half()], teacher=None))  # once, in fp32
+    assert all(getattr(loss, name).dtype == torch.float32 for name in loss.names)
 
 
 def test_one_position():
@@ -305,10 +308,13 @@ def test_precision(dtype: torch.dtype):
     ('loss', 'word'),
     [
         (LetKDPenultimate(), 'build_codebook'),
+        (LetKDIntermediate('random'), r'which build\(\) makes'),
         (LetKDIntermediate('random', subclasses=4), '4 for each of 1 classes'),
     ],
 )
 def test_bad_use(loss: CodebookLoss, word: str):
+    if 'classes' in word:
+        loss.build(Site([scores().detach()], [teacher(SIZE)]))
     with pytest.raises(ValueError, match=word):
         loss(scores(), teacher(SIZE), LABELS)
     with pytest.raises(ValueError, match='needs the ground truth'):
