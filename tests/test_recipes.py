@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from recipes import LIGHT, REPDISTILLER, ROWS
 from shipped import LEAVES, STUDENTS, arguments, has_teacher, plain, played, read
+from torch import nn
 
+from mmkd.build import build_model
 from mmkd.networks.letkd import KDLayer
 
 
@@ -105,3 +108,18 @@ def test_numbers_are_the_sources(file: Path) -> None:
 def test_a_network_of_repdistiller_trains_as_there(file: Path) -> None:
     light = file.stem.startswith(('mobilenet', 'shufflenet'))
     assert not disagreement(training(read(file)), LIGHT if light else REPDISTILLER)
+
+
+@pytest.mark.parametrize('data', ['cifar100', 'tinyimagenet-32x32'])
+def test_frskds_resnet_starts_as_torch_has_it(data: str) -> None:
+    """models/resnet.py: CIFAR_ResNet has no initialisation of its own."""
+    (file,) = (f for f in STUDENTS if f.stem == f'resnet18_1xb128_{data}')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = build_model(read(file).model, 'student')
+    model.init_weights()
+    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    for layer in (layers[0], layers[5], layers[-2], layers[-1]):
+        fan = layer.weight[0].numel()
+        assert layer.weight.std().item() == pytest.approx((3 * fan) ** -0.5, rel=0.05)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all((norm.weight == 1).all() for norm in norms)
