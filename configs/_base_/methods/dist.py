@@ -29,8 +29,8 @@ cifar = dict(
         )
     ),
 )
-# hunto/MasKD, mmrazor/configs/distill/dist: on the regions that the student sampled. The
-# first head of a cascade is the teacher there: teacher='roi_head.bbox_head.0[0]'.
+# hunto/MasKD, mmrazor/configs/distill/dist: on the regions that the student sampled.
+# The first head of a cascade is the teacher there: teacher='roi_head.bbox_head.0[0]'.
 # "DIST+mimic" adds MSE of all FPN outputs behind 1x1 convolutions, with weight 1.
 two_stage = dict(
     type='mmkd.Distiller',
