@@ -87,6 +87,7 @@ class Stage:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.state = dict(key=key, epoch=0, result=0.0, seconds=0.0, done=False)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.save()
 
     def save(self, **news: Any) -> None:
         """Note what was reached, in a file that is whole at any moment."""

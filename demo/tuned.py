@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def sources(task: str, name: str) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
+@cache
 def kinds(task: str) -> list[str]:
     """The forms of methods that suit a task."""
     return kinds_of(read_config(config_of(task, 'student')))

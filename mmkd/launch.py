@@ -1,4 +1,4 @@
-"""What the command-line tools share: short errors, and options that change a config."""
+"""What the command-line tools share: short errors, options that change a config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 

@@ -8,7 +8,9 @@ A path says what to read::
     bbox_head.cls_conv@-1    of a module that runs several times in a step: one call
     bbox_head.cls_conv@*     or all of them, each counting as a level
     backbone.layer2.-1.relu  the last child of a Sequential or a ModuleList
-    bbox_head.get_targets()  what a method of a module returns, instead of its forward
+    bbox_head.get_targets()  what a method of a module returns, instead of its forward:
+                             [0] of this are the labels of RoI heads, RetinaNet, FCOS,
+                             [1] those of GFL and ATSS; none in prediction
     a/head.fc                of the network 'a', where a step has several
 
 Instead of a module it may name a role, which each model plays with modules of its own::
@@ -16,8 +18,11 @@ Instead of a module it may name a role, which each model plays with modules of i
     <logits>                 what is compared class by class
     <stages>[-1]             one stage of the backbone; <stages>[1:] some
     <pyramid>[:4]            levels of the neck
+    <pooled>                 the vector of an image that is classified
+    <decoder>                the map that a segmentor classifies
 
-The task adapter says what plays it (see :meth:`mmkd.tasks.Task.roles`).
+A stage is a layer of a ResNet, or else the last module at each size of the maps. The
+task adapter says what plays a role (see :meth:`mmkd.tasks.Task.roles`).
 """
 
 from __future__ import annotations

@@ -36,8 +36,12 @@ class Term(nn.Module, Weighted):
         schedule: Pieces that change the weight over time (see :mod:`mmkd.schedule`).
         source: The network that the teacher's paths are in, where there are several
             teachers. None: one such term for each of them.
-        labels: Path, in the student, of what the loss takes for labels: the result of
-            a head's ``get_targets()``.
+        labels: Path, in the student, of what the loss takes for labels: what a head
+            has made for its own loss, as in 'bbox_head.get_targets()[1]'. Of a RoI head
+            that is one label for each region, in the order of its logits (n, K + 1). Of
+            a dense head each level with logits (N, A K, H, W) has N H W A labels, by
+            image, row, column and anchor; in a joint loss ``targets.labels`` is the
+            list of them. K is the background. :func:`mmkd.regions.rows` pairs both.
         clone: Keep a copy of what is tapped, because the network overwrites it.
         scale: A factor of the weight that is the teacher's.
     """
@@ -282,13 +286,13 @@ class Term(nn.Module, Weighted):
         found = [x for own in self.labels.recorded(records) for x in own]
         if self.loss.joint or len(found) == 1:
             labels: Any = found[0] if len(found) == 1 else found
-            return [replace(targets, labels=labels)] * count
+            return [targets.with_labels(labels)] * count
         if len(found) != count:
             raise ValueError(
                 f'{self.labels.where}: there are {count} levels, and labels for '
                 f'{len(found)}.'
             )
-        return [replace(targets, labels=labels) for labels in found]
+        return [targets.with_labels(labels) for labels in found]
 
     def idle(self) -> Tensor | float:
         """Zero; tied to the term's parameters, so that DDP does not wait for them."""

@@ -17,7 +17,8 @@ halved batches, batches without regions; and of every value that it is the autho
 Where no authors' code can be run, NAIVE names the tests of that file that derive the
 value by loops; where it can, but not in the form of GOLDEN, AUTHORS has the tests, each
 with its source.
-CONNECTORS and NETWORKS are tables like CASES, where a method has such.
+CONNECTORS and NETWORKS are tables like CASES, where a method has such. With the line
+LEARNS = Learns() tests/test_learning.py trains a network with the method.
 
 A cell of tests/test_matrix.py is a method on a small model (tests/zoo.py), as its
 fragment has it. What cannot be so in a trial, the fragment's ``method`` says itself::
@@ -94,6 +95,8 @@ class Case(Place):
             of two halves is not the value of the whole.
         stateful: A call changes what the next one gives; ``state_dict`` knows it.
         rows: A batch may have no rows, as one without regions: zero, with a gradient.
+        held: Its gradient holds something fixed that hangs on the student, as a weight,
+            and is not the slope of its value: GOLDEN has the authors' gradient then.
         nothing: The value of a batch in which all pixels are ignored, or that has no
             boxes; None if it is any finite one.
         scale: The size of what is summed, where much of it cancels: fp32 may be wrong
@@ -107,6 +110,7 @@ class Case(Place):
     batch_coupled: bool = False
     stateful: bool = False
     rows: bool = False
+    held: bool = False
     nothing: float | None = 0.0
     scale: float = 1.0
     without: Mapping[str, str] = field(default_factory=dict)
@@ -139,6 +143,25 @@ class Golden(Place):
     rel: float = 1e-12
     why: str = ''
     fill: bool | Callable[[nn.Module], Any] = False
+
+
+@dataclass(frozen=True)
+class Learns:
+    """How a method teaches a small network to read digits (tests/test_learning.py).
+
+    Args:
+        changes: Places in the distiller's arguments, and what they are here: weights
+            that suit digits.
+        gain: Whether the student must read as many digits as without the method.
+        share: Every term must end below this share of where it ends if its gradient
+            does not reach the student.
+        prepare: Does more to the config, given the teacher's config and weights.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    gain: bool = True
+    share: float = 0.85
+    prepare: Callable[[Any, dict[str, Any], Path], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
 from mmkd.checkpoints.for_mmengine import read_for_mmengine
-from mmkd.checkpoints.load import Report, load_weights
+from mmkd.checkpoints.load import load_weights
 from mmkd.checkpoints.read import read_checkpoint, read_weights
+from mmkd.checkpoints.report import Report
 from mmkd.checkpoints.whole import is_whole
 
 

@@ -108,7 +108,7 @@ def test_one_name_for_two_losses():
         (dict(teacher=None, teachers=dict(a='x.py')), "no 'teacher_ckpt'"),
         (dict(teachers={}, teacher_ckpt=None), "either 'teacher' or 'teachers'"),
         (dict(teacher=None), "teacher_ckpt: there is no 'teacher' that it is for"),
-        (dict(teacher=None, teacher_ckpt=None), 'terms.loss_kd: it reads a teacher, an'),
+        (dict(teacher=None, teacher_ckpt=None), 'terms.loss_kd: it reads a teacher'),
         (dict(teacher='no/such.py'), "no config file 'no/such.py'"),
         (dict(teacher='mmpretrain::resnet/none.py'), "has no config 'resnet/none.py'"),
         (dict(inherit=['nek']), "the student has no 'nek'"),

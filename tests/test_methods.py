@@ -1,4 +1,4 @@
-"""The tables of methods, the beginning of a new one, and the example in CONTRIBUTING."""
+"""Methods: their tables, how one is begun, and the example in CONTRIBUTING."""
 
 from __future__ import annotations
 

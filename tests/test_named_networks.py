@@ -201,7 +201,7 @@ def test_the_log_says_what_roles_became(monkeypatch: pytest.MonkeyPatch):
             "student '<logit>': nothing in ImageClassifier plays 'logit'; it has",
         ),
         ('<stages>[4]', r"student '<stages>\[4\]': there is no such one among the 4"),
-        ('<stages>.none', "<stages>.none': ImageClassifier has no module 'backbone.layer1.none'"),
+        ('<stages>.none', "ImageClassifier has no module 'backbone.layer1.none'"),
     ],
 )
 def test_roles_that_nobody_plays(path: str, words: str):

@@ -1,142 +1,125 @@
-"""The student's own recipe: hooks and optimizer constructors find what they ask for."""
+"""Every config has the numbers of its source, and every network its paper's recipe."""
 
 from __future__ import annotations
 
-import copy
-import pickle
-from types import SimpleNamespace
+import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
-import zoo
-from mmengine.optim import build_optim_wrapper
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from recipes import LIGHT, REPDISTILLER, ROWS
+from shipped import LEAVES, STUDENTS, arguments, has_teacher, plain, played, read
 from torch import nn
 
 from mmkd.build import build_model
-from mmkd.distillers.base import OF_STUDENT
+from mmkd.networks.letkd import KDLayer
 
 
-def runner_of(model: Any, **settings: Any) -> Any:
-    """What such hooks read of a runner."""
-    loader = SimpleNamespace(dataset=SimpleNamespace(update_skip_type_keys=list))
-    logger = SimpleNamespace(info=print, warning=print)
-    made = dict(model=model, epoch=7, max_epochs=8, train_dataloader=loader)
-    return SimpleNamespace(**{**made, 'logger': logger, **settings})
-
-
-@pytest.mark.parametrize(
-    ('kind', 'names'),
-    [
-        ('cls', ['backbone', 'neck', 'head']),
-        ('retinanet', ['bbox_head']),
-        ('mask_rcnn', ['rpn_head', 'roi_head']),
-        ('pspnet', ['decode_head', 'auxiliary_head']),
-    ],
-)
-def test_its_parts_are_found(kind: str, names: list[str]):
-    distiller = zoo.distiller(kind)
-    for name in names:
-        assert getattr(distiller, name) is getattr(distiller.student, name)
-
-
-@pytest.mark.parametrize(
-    'name', ['no_such_part', 'num_classes', '_secret', 'loss_lambda']
-)
-def test_nothing_else_is(name: str):
-    """Else a typo, or ``hasattr``, would hit the student."""
-    distiller = zoo.distiller('cls')
-    vars(distiller.student)[name] = 3
-    assert not hasattr(distiller, name)
-    with pytest.raises(AttributeError, match=f"'Distiller' object .*'{name}'"):
-        getattr(distiller, name)
-
-
-def test_what_the_student_does_not_have_is_its_error():
-    distiller = zoo.distiller('cls')
-    for name in ('bbox_head', *OF_STUDENT[3:]):
-        with pytest.raises(
-            AttributeError, match=f"'ImageClassifier' object .*'{name}'"
-        ):
-            getattr(distiller, name)
-        assert not hasattr(distiller, name)
-    twin = pickle.loads(pickle.dumps(copy.deepcopy(distiller)))
-    assert twin.head is twin.student.head
-
-
-def test_hooks_of_mmdet():
-    from mmdet.engine.hooks import (
-        NumClassCheckHook,
-        SetEpochInfoHook,
-        YOLOXModeSwitchHook,
+def training(config: Config) -> dict[str, Any]:
+    """What a config says of optimizer, schedule and data."""
+    wrapper = plain(config.optim_wrapper)
+    schedulers = plain(config.param_scheduler)
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    steps = [s for s in schedulers if s['type'] == 'MultiStepLR']
+    loader = plain(config.train_dataloader)
+    norm = config.get('data_preprocessor') or config.model.student.data_preprocessor
+    dataset = loader['dataset']
+    dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset
+    aside = ('LoadImageFromFile', 'PackInputs')
+    return dict(
+        optimizer=wrapper['optimizer'],
+        clip=wrapper.get('clip_grad'),
+        accumulate=wrapper.get('accumulative_counts', 1),
+        decay=(steps[0]['milestones'], steps[0].get('gamma', 0.1)) if steps else None,
+        epochs=config.train_cfg.get('max_epochs'),
+        batch=loader['batch_size'],
+        drop_last=loader.get('drop_last', False),
+        pipeline=[s for s in dataset['pipeline'] if s['type'] not in aside],
+        mean=tuple(round(x / 255, 4) for x in norm['mean']),
+        std=tuple(round(x / 255, 4) for x in norm['std']),
     )
 
-    distiller = zoo.distiller('retinanet')
-    epochs: list[int] = []
-    vars(distiller.student)['set_epoch'] = epochs.append
-    SetEpochInfoHook().before_train_epoch(runner_of(distiller))
-    assert epochs == [7]
-    YOLOXModeSwitchHook().before_train_epoch(runner_of(distiller))
-    assert distiller.student.bbox_head.use_l1
-    dataset = SimpleNamespace(metainfo=dict(classes=['x'] * zoo.CLASSES))
-    loader = SimpleNamespace(dataset=dataset)
-    checked = runner_of(distiller, train_dataloader=loader)
-    NumClassCheckHook().before_train_epoch(checked)  # of student and terms alone
-    dataset.metainfo['classes'].append('x')
-    with pytest.raises(AssertionError, match='num_classes'):
-        NumClassCheckHook().before_train_epoch(checked)
 
-
-def test_hooks_of_mmpretrain():
-    from mmpretrain.engine.hooks import SetAdaptiveMarginsHook, SwitchRecipeHook
-
-    distiller, loss = zoo.distiller('cls'), nn.CrossEntropyLoss()
-    SwitchRecipeHook._switch_loss(runner_of(distiller), loss)
-    assert distiller.student.head.loss_module is loss
-    SwitchRecipeHook._switch_batch_augments(runner_of(distiller), 'augments')
-    assert distiller.student.data_preprocessor.batch_augments == 'augments'
-    with pytest.raises(ValueError, match="get <class '.*LinearClsHead'>"):
-        SetAdaptiveMarginsHook().before_train(runner_of(distiller))
-
-
-def test_layer_wise_learning_rates():
-    """As of the student alone; what a term adds learns as the head does."""
-    settings = dict(
-        optimizer=dict(type='SGD', lr=1.0, weight_decay=0.1),
-        constructor='LearningRateDecayOptimWrapperConstructor',
-        paramwise_cfg=dict(layer_decay_rate=0.5, norm_decay_mult=0.0),
-    )
-    widths = [4, 8, 8, 8]
-    student = zoo.student('cls')
-    arch = dict(depths=[1] * 4, channels=widths)
-    student['backbone'] = dict(type='ConvNeXt', arch=arch, gap_before_final_norm=False)
-    student['head']['in_channels'] = widths[-1]
-    terms = dict(
-        loss_x=dict(
-            student='<stages>[-1]',
-            teacher='backbone[-1]',
-            connector=dict(type='mmkd.CWT'),
-            loss=dict(type='mmkd.AT'),
+def distilling(file: Path) -> dict[str, Any]:
+    """A leaf's teacher, layers and terms, with defaults, and with modules for roles."""
+    model = read(file).model
+    found = {'own': model.get('own', {}).get('weight', 1.0)}
+    found['inherit'] = model.get('inherit')
+    found['augments'] = plain(model.student.get('train_cfg', {}).get('augments'))
+    found['layers'] = plain(model.student.get('layers', {}))
+    for name, layer in found['layers'].items():
+        known = inspect.signature(KDLayer).parameters
+        found['layers'][name] = {
+            k: known[k].default for k in ('alpha', 'gains')
+        } | layer
+    if not has_teacher(file):
+        found['reads'] = played(file, model.teacher_reads)
+        found['self_teacher'] = dict(
+            type=model.teacher.type, **arguments(model.teacher)
         )
-    )
-    distiller = zoo.distiller('cls', student=student, terms=terms, input_size=64)
-    rates = []
+    for name, term in model.terms.items():
+        student = played(file, term.student)
+        teacher = term.get('teacher', term.student)
+        if has_teacher(file):
+            teacher = played(model.teacher, teacher)
+        found[name] = {
+            **arguments(term.loss),
+            **{k: plain(term[k]) for k in term if k != 'loss'},
+            **dict(
+                loss=term.loss.type.partition('.')[2], weight=term.get('weight', 1.0)
+            ),
+            **dict(student=plain(student), teacher=plain(teacher)),
+        }
+    return found
+
+
+def disagreement(found: Any, wanted: Any, where: str = '') -> list[str]:
+    """What is not as wanted; of dicts only the keys that are wanted count."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return [
+            text
+            for key in wanted
+            for text in disagreement(found.get(key), wanted[key], f'{where}.{key}')
+        ]
+    same = plain(found) == plain(wanted)  # a tuple is like a list
+    return [] if same else [f'{where}: {found}, not {wanted}']
+
+
+def test_every_leaf_has_a_row() -> None:
+    assert {file.stem for file in LEAVES} == set(ROWS)
+
+
+@pytest.mark.parametrize('file', LEAVES, ids=lambda file: file.stem)
+def test_numbers_are_the_sources(file: Path) -> None:
+    row = ROWS[file.stem]
+    found = {**training(read(file)), **distilling(file)}
+    terms = {key for key in row if key.startswith('loss_')}
+    assert terms == set(read(file).model.terms)
+    assert not disagreement(found, row)
+
+
+@pytest.mark.parametrize(
+    'file',
+    [file for file in STUDENTS if file.stem.endswith('_1xb64_cifar100')],
+    ids=lambda file: file.stem,
+)
+def test_a_network_of_repdistiller_trains_as_there(file: Path) -> None:
+    light = file.stem.startswith(('mobilenet', 'shufflenet'))
+    assert not disagreement(training(read(file)), LIGHT if light else REPDISTILLER)
+
+
+@pytest.mark.parametrize('data', ['cifar100', 'tinyimagenet-32x32'])
+def test_frskds_resnet_starts_as_torch_has_it(data: str) -> None:
+    """models/resnet.py: CIFAR_ResNet has no initialisation of its own."""
+    (file,) = (f for f in STUDENTS if f.stem == f'resnet18_1xb128_{data}')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        for model in (distiller, distiller.student):
-            groups = build_optim_wrapper(model, settings).optimizer.param_groups
-            rates.append(
-                {g['param_name']: (g['lr'], g['weight_decay']) for g in groups}
-            )
-    own = {name: v for name, v in rates[0].items() if name.startswith('student.')}
-    assert {name.partition('.')[2]: v for name, v in own.items()} == rates[1]
-    assert len({lr for lr, _ in rates[1].values()}) > 4
-    head = rates[1]['head.fc.weight'][0]
-    others = {lr for name, (lr, _) in rates[0].items() if name not in own}
-    assert others == {head} == {max(lr for lr, _ in rates[1].values())}
-
-
-def test_a_student_without_layers_says_so():
-    student = zoo.student('retinanet')
-    distiller = zoo.distiller('retinanet', student=build_model(student, 'student'))
-    with pytest.raises(AttributeError, match="'RetinaNet' .*'get_layer_depth'"):
-        distiller.get_layer_depth('student.backbone.conv1.weight')
+        model = build_model(read(file).model, 'student')
+    model.init_weights()
+    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    for layer in (layers[0], layers[5], layers[-2], layers[-1]):
+        fan = layer.weight[0].numel()
+        assert layer.weight.std().item() == pytest.approx((3 * fan) ** -0.5, rel=0.05)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all((norm.weight == 1).all() for norm in norms)

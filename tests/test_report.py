@@ -29,6 +29,7 @@ from mmkd.report.compare import spread
 from mmkd.report.drawing import short, si
 from mmkd.report.features import CKA, hsic, small, tapped_layers
 from mmkd.report.figures import Gallery
+from mmkd.report.images import Images
 from mmkd.report.lines import POINTS, Line, mean_curve, spread_labels
 from mmkd.report.measure import count_macs, count_parameters
 from mmkd.report.parts import duration, plain_table
@@ -36,7 +37,7 @@ from mmkd.report.pictures import draw_answer, enlarge
 from mmkd.report.roles import compare
 from mmkd.report.settings import difference
 from mmkd.report.study import study
-from mmkd.report.subjects import Images, Subject
+from mmkd.report.subjects import Subject
 from mmkd.report.work_dirs import find_work_dirs, read_run
 
 STUDENT, TEACHER = zoo.student('cls'), zoo.student('cls', width=8)

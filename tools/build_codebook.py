@@ -74,7 +74,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--intermediate', help='path of an earlier map; without, it is letKD-1')
     add('--templates', type=int, default=4096, help='k-means centres')
     add('--pool', type=int, default=1, help='average-pool the maps by this factor')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # OUT may stand behind options
     check_method(parser, args)
     return args
 

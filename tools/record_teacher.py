@@ -66,6 +66,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def choose(config: Config, wanted: str | None) -> str:
     """The teacher that is meant."""
+    if not {'teacher_ckpt', 'teachers'} & set(config.model):
+        raise ValueError('The config has no teacher that is trained already.')
     names = list(config.model.get('teachers') or ['teacher'])
     if wanted is None and len(names) == 1:
         return str(names[0])

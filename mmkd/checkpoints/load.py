@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from mmkd.checkpoints.broken import broken_weights
 from mmkd.checkpoints.read import StateDict, behind, read_weights
+from mmkd.checkpoints.report import Report
 
 
 def _prefix(weights: StateDict, own: Mapping[str, Any]) -> str:
@@ -29,47 +29,6 @@ def _prefix(weights: StateDict, own: Mapping[str, Any]) -> str:
 def _counts(key: str) -> bool:
     """Old files lack BatchNorm's counters of batches, and nobody needs them."""
     return not key.endswith('num_batches_tracked')
-
-
-@dataclass
-class Report:
-    """How the tensors of a file met those of a model."""
-
-    what: str
-    matched: int
-    missing: list[str]
-    mismatched: dict[str, str]
-    unexpected: list[str]
-
-    @property
-    def share(self) -> float:
-        """Matched tensors, as a share of the model's."""
-        return self.matched / max(
-            1, self.matched + len(self.missing) + len(self.mismatched)
-        )
-
-    @property
-    def used(self) -> float:
-        """Matched tensors, as a share of the file's."""
-        return self.matched / max(
-            1, self.matched + len(self.unexpected) + len(self.mismatched)
-        )
-
-    def __str__(self) -> str:
-        lines = [
-            f'{self.what}: {self.matched} tensors matched ({self.share:.1%} of the '
-            f'model), {len(self.missing)} missing, {len(self.mismatched)} of another '
-            f'shape, {len(self.unexpected)} not used'
-        ]
-        for name, keys in (
-            ('missing', self.missing),
-            ('another shape', list(self.mismatched.values())),
-            ('not used', self.unexpected),
-        ):
-            if keys:
-                more = f' and {len(keys) - 4} more' if len(keys) > 4 else ''
-                lines.append(f'  {name}: {", ".join(keys[:4])}{more}')
-        return '\n'.join(lines)
 
 
 def load_weights(  # noqa: PLR0913

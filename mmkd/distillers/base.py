@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -213,13 +214,16 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         terms = list(self.terms.values())
         networks = self.networks()
 
+        @cache  # it may cost a run of the backbone
         def roles(network: str, role: str) -> Player:
-            played: Player = self.adapter(network).roles(networks[network], role)
+            find, size = self.adapter(network).roles, self._size()
+            played: Player = find(networks[network], role, size=size)
             return played
 
-        for side in (side for term in terms for side in term.sides):
-            for line in side.resolve(networks, roles):
-                print_log(line, 'current')
+        with own_randomness():
+            for side in (side for term in terms for side in term.sides):
+                for line in side.resolve(networks, roles):
+                    print_log(line, 'current')
         records = self.rehearse(terms)
         if mark_overwritten(terms, records):
             records = self.rehearse(terms)

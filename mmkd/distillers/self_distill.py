@@ -72,12 +72,11 @@ class SelfDistiller(BaseDistiller):
 
     def _find(self, key: str, paths: str | Sequence[str] | None) -> list[str]:
         """The paths in the student that a setting names."""
-        found = []
+        found, student = [], self.student
+        players = partial(self.task.roles, student, size=self._size())
         for path in as_list(paths):
-            with naming(f"{key} '{path}'"):
-                own = resolve(
-                    self.student, path, partial(self.task.roles, self.student)
-                )
+            with naming(f"{key} '{path}'"), own_randomness():
+                own = resolve(student, path, players)
             if is_role(path):
                 print_log(f'{key}: {path} is {", ".join(own)}', 'current')
             found += own

@@ -5,7 +5,12 @@ This is their index, by what is compared. The file is called as the method is.
 # isort: skip_file
 
 # Class probabilities
+from mmkd.losses.dist import DIST as DIST, BinaryDIST as BinaryDIST
+from mmkd.losses.dkd import DKD as DKD
 from mmkd.losses.kd import KD as KD, BinaryKD as BinaryKD
+from mmkd.losses.nkd import NKD as NKD
+from mmkd.losses.ttm import TTM as TTM, WTTM as WTTM
+from mmkd.losses.wsld import WSLD as WSLD
 
 # Features
 from mmkd.losses.at import AT as AT

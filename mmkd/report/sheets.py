@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmkd.report.images import Images
 from mmkd.report.pictures import draw_answer, draw_attention, enlarge, write_sheet
 from mmkd.report.study import Study
-from mmkd.report.subjects import Images
 
 
 def write_sheets(study: Study, images: Images, folder: Path) -> None:

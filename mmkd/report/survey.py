@@ -10,17 +10,16 @@ from mmengine.config import Config
 from mmkd.build import build_model
 from mmkd.launch import merge_options
 from mmkd.report.compare import Comparison
+from mmkd.report.images import Images, read_images
 from mmkd.report.measure import Cost, count_macs, count_parameters, time_models
 from mmkd.report.study import Study, study
 from mmkd.report.subjects import (
     ANY,
-    Images,
     enter,
     example,
     line,
     load_subjects,
     networks,
-    read_images,
     ready,
     reference,
 )

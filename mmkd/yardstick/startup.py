@@ -25,7 +25,7 @@ def measure(times: int = TIMES) -> Iterator[Row]:
     imports = {'import mmkd': ['-c', f'{BASE}\nimport mmkd']}
     tools = {
         f'tools/{file.name} --help': [str(file), '--help']
-        for file in sorted(carried('tools').glob('*.py'))
+        for file in sorted(carried('tools').glob('[a-z]*.py'))
     }
     base = seconds(['-c', BASE], times)
     for what, words in {**imports, **tools}.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness import Case, Golden, wave
+from harness import Case, Golden, Learns, wave
 
 from mmkd.losses import CWD
 
@@ -24,6 +24,7 @@ GOLDEN = [
         source=f"{CRITERION}('channel', 'kl', 4)",
     ),
 ]
+LEARNS = Learns()
 
 
 @pytest.mark.parametrize('side', [0, 1])

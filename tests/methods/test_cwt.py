@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from harness import Case, Connector, filled, wave
+from harness import Case, Connector, Learns, filled, wave
 
 from mmkd.connectors import CWT
 from mmkd.losses import MSE
@@ -22,6 +22,7 @@ CONNECTORS = [
     Connector(lambda: CWT((5, 4), (5, 6), depth=2), (2, 5, 4), (2, 5, 6)),
 ]
 NAIVE = ['test_naive']
+LEARNS = Learns({'terms.loss_cwt.weight': 7e-4})
 
 
 def test_naive():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Case, Connector, Golden, wave
+from harness import Case, Connector, Golden, Learns, wave
 
 from mmkd.connectors import Align
 from mmkd.losses import MSE
@@ -40,6 +40,7 @@ GOLDEN = [
         source='github.com/MingiJi/FRSKD 98b87e5: HintLoss, beta alone',
     ),
 ]
+LEARNS = Learns()
 
 
 def test_batch_is_the_sum_over_the_batch():

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 import zoo
 from cells import at, classifiers, moved, part, total
-from harness import Network, filled, wave
+from harness import Learns, Network, filled, wave
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
@@ -26,7 +26,7 @@ from mmkd.networks import (
     FRSKDTeacher,
 )
 from mmkd.networks.bifpn import resize_down, resize_up
-from mmkd.networks.frskd import aggregate, rotations
+from mmkd.networks.frskd_sla import aggregate, rotations
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 from mmkd.term import Term
@@ -108,6 +108,7 @@ NETWORKS = [
         [(2, 3, 4, 4), (2, 3, 2, 2)],
     ),
 ]
+LEARNS = Learns({'terms.loss_kd.weight': 0.5, 'terms.loss_at.weight': 20.0}, gain=False)
 
 
 # -- the self-teacher as the authors have it -----------------------------------------

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from harness import Case, Golden, wave
+from harness import Case, Golden, Learns, wave
 from torch import Tensor
 
 from mmkd.losses import KD, BinaryKD
@@ -39,6 +39,7 @@ NAIVE = [
     'test_naive',
     'test_sigmoid_naive',
 ]
+LEARNS = Learns({'own.weight': 1.0}, gain=False)
 
 
 def naive(s: Tensor, t: Tensor, tau: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 import torch
 import zoo
 from cells import cell, moved
-from harness import Case, Golden, Network, wave
+from harness import Case, Golden, Learns, Network, wave
+from mmengine.config import Config
 from torch import Tensor
 
 from mmkd.build import build_model
@@ -25,6 +27,7 @@ from mmkd.networks import KDLayer
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
+ROOT = Path(__file__).parents[2]
 K, D, SIZE = 6, 4, 4
 
 
@@ -129,6 +132,51 @@ CASES = [
     ),
 ]
 NETWORKS = [Network(lambda: KDLayer(3, 4), [(2, 3, 3, 3)])]
+
+
+def with_a_codebook(model: Any, teacher: dict[str, Any], checkpoint: Path) -> None:
+    """Of the teacher and the images that it teaches with."""
+    images = dict(
+        type='CustomDataset',
+        data_root=str(checkpoint.parent / 'cls'),
+        data_prefix='train',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=16),
+            dict(type='PackInputs'),
+        ],
+    )
+    loader = dict(
+        batch_size=100,
+        num_workers=0,
+        dataset=images,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+    )
+    file, config = checkpoint.with_name('book.pth'), checkpoint.with_name('teacher.py')
+    loaders = dict(train_dataloader=loader, val_dataloader=loader)
+    Config(dict(default_scope='mmpretrain', model=teacher, **loaders)).dump(config)
+    settings = {
+        '--checkpoint': checkpoint,
+        '--intermediate': 'backbone.stages.2.0',
+        '--templates': 64,
+        '--workers': 0,
+        '--device': 'cpu',
+    }
+    tool = runpy.run_path(str(ROOT / 'tools' / 'build_codebook.py'))
+    given = [config, file, *(word for pair in settings.items() for word in pair)]
+    tool['main']([str(word) for word in given])
+    for term in model.terms.values():
+        term.loss.codebook = str(file)
+
+
+LEARNS = Learns(
+    {
+        'student.layers.intermediate.templates': 8 * 10,
+        'student.layers.penultimate.templates': 64,
+    },
+    prepare=with_a_codebook,
+)
 
 
 @pytest.mark.parametrize(('loss', 'size'), [row[:2] for row in VALUES])

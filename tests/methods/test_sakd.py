@@ -14,7 +14,7 @@ import test_parity
 import torch
 import torch.nn.functional as F
 import zoo
-from harness import Case, Connector
+from harness import Case, Connector, Learns
 from mmengine.logging import MessageHub
 from torch import Tensor
 
@@ -60,6 +60,7 @@ CONNECTORS = [
     for form in FORMS
 ]
 NAIVE = ['test_match_naive', 'test_branch_naive']
+LEARNS = Learns()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from harness import Case, Golden, wave
+from harness import Case, Golden, Learns, wave
 
 from mmkd.losses import SP
 
@@ -27,6 +27,7 @@ GOLDEN = [
         source=SOURCE,
     ),
 ]
+LEARNS = Learns({'terms.loss_sp.weight': 300.0})
 
 
 def test_a_factor_does_not_matter() -> None:

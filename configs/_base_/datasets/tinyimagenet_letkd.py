@@ -1,6 +1,6 @@
 # TinyImageNet as letKD's code reads it: 64x64, turned by up to 20 degrees, not cropped.
-# RECONSTRUCTION: the batch size; and that accuracy is that of the validation set, of
-# which the authors have half the images of each class for choosing and half for testing.
+# RECONSTRUCTION: the batch size; and that accuracy is that of the validation set,
+# of which the authors have half of the images of a class to choose with, half to test.
 _base_ = 'tinyimagenet_frskd.py'
 data_preprocessor = dict(std=[255 * 0.2302, 255 * 0.2265, 255 * 0.2262])
 train_dataloader = dict(
