@@ -15,7 +15,8 @@ _HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
 OUR_HOOKS = (
     'mmkd.SeedIterations',
-    'mmkd.CheckCodebook',
+    'mmkd.CheckData',
+    'mmkd.DescribeStudent',
     'mmkd.TrainBranch',
     'mmkd.ExportStudent',
 )
@@ -195,8 +196,8 @@ def read_method(
     if found is None:
         raise ValueError(
             f"The method '{method}' has no form for {kinds[0]} models, only for "
-            f'{", ".join(forms)}. Its terms can stand in a config of your own, with the '
-            'paths of your model.'
+            f'{", ".join(forms)}. Its terms can stand in a config of your own, with '
+            'the paths of your model.'
         )
     part: dict[str, Any] = content[found].to_dict()
     pairs: Any = content.get('pairs') or {}
@@ -213,7 +214,7 @@ def read_method(
 
 
 def describe(method: str) -> dict[str, Any]:
-    """What a method's file says of it: its name, paper, group; see configs/README.md."""
+    """What a method's file says of it: its name, its paper, its group, its kinds."""
     content = read_config(methods_folder() / f'{method}.py')
     found: dict[str, Any] = content.method.to_dict()
     return {**found, 'kinds': [kind for kind in KINDS if kind in content]}

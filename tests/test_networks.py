@@ -17,7 +17,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmkd.build import build_model
-from mmkd.checkpoints.load import read_checkpoint
+from mmkd.checkpoints.read import read_checkpoint
 from mmkd.registry import MODELS
 
 ROOT = Path(__file__).parents[1]

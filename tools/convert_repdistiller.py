@@ -16,12 +16,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
 
 RECIPES = Path(__file__).resolve().parent.parent / 'configs/_base_/students'
 
@@ -187,7 +191,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def save(args: argparse.Namespace) -> None:
     import torch
 
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
 
     if args.out.resolve() == Path(args.checkpoint).resolve():
         raise ValueError(f"'{args.out}' is the checkpoint itself: give another file.")
@@ -205,6 +209,7 @@ def save(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmkd.launch import short_errors
 
     with short_errors():

@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmkd.losses import KD, SAKDBranch, SAKDMatch
 from mmkd.backbones.resnet import CifarResNet
+from mmkd.losses import KD, SAKDBranch, SAKDMatch
 from mmkd.targets import Targets
 
 FORMS = ('u1', 'u2', 'u3')

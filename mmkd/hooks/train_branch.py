@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmkd.build import model_of, own_randomness
-from mmkd.hooks.seed_iterations import seed_all
+from mmkd.build import model_of
+from mmkd.randomness import own_randomness, seed_all
 from mmkd.registry import HOOKS
 
 

@@ -1,7 +1,11 @@
-# letKD-2 (2309.02843, Gorgun et al.): layers that stay in the student say which words of
-# the teacher's vocabulary they see. Weights, alpha 1, tau, 4096 words and 8 sub-classes
+# letKD-2 (2309.02843, Gorgun et al.): layers that stay in the student say which words
+# of the teacher's vocabulary they see. Weights, alpha 1, tau, 4096 words and 8 sub-classes
 # for each class are the authors'.
 # codebook: a file that tools/build_codebook.py makes from the teacher.
+codebooks = [
+    'terms.loss_intermediate.loss.codebook',
+    'terms.loss_penultimate.loss.codebook',
+]
 method = dict(
     name='letKD',
     paper='2309.02843',
@@ -18,9 +22,11 @@ method = dict(
         one_stage='all',
         seg='all',
     ),
+    before=dict(build_codebook=codebooks),
     trial={
-        'terms.loss_intermediate.loss.codebook': 'random',
-        'terms.loss_penultimate.loss.codebook': 'random',
+        **{key: 'random' for key in codebooks},
+        'student.layers.intermediate.templates': 40,
+        'student.layers.penultimate.templates': 16,
     },
 )
 terms = dict(
