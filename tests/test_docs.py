@@ -25,7 +25,7 @@ def test_the_readmes_config_is_the_one_that_ships():
     shown = Config.fromstring(
         re.sub(r'_base_ = \[.*?\]\n', '', block('README.md', '_base_ = ['), flags=re.S)
         .replace('_base_.model', "'student'")
-        .replace('_base_.terms', "'terms'"),
+        .replace('_base_.cls', "dict(type='mmkd.Distiller')"),
         '.py',
     )
     ships = Config.fromfile(str(ROOT / 'configs/kd/kd_resnet34_resnet18_8xb32_in1k.py'))

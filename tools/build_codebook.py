@@ -188,6 +188,16 @@ def choose(count: int, wanted: int | None, seed: int) -> list[int]:
     return list(range(count)) if wanted is None else sorted(chosen.tolist())
 
 
+def loading(args: argparse.Namespace, config: Config) -> dict[str, Any]:
+    """Settings of the dataloader: those of validation, unless others are given."""
+    val = config.get('val_dataloader') or config.get('test_dataloader')
+    return dict(
+        batch_size=args.batch_size or val.batch_size,
+        num_workers=args.workers,
+        collate_fn=val.get('collate_fn') or dict(type='pseudo_collate'),
+    )
+
+
 def make(args: argparse.Namespace) -> None:
     from mmengine.device import get_device
     from mmengine.registry import DATASETS
@@ -232,12 +242,7 @@ def make(args: argparse.Namespace) -> None:
         args.work_dir or out.with_name(f'{out.name}.work'),
         dict(meta, templates=templates, **settings),
     )
-    val = config.get('val_dataloader') or config.get('test_dataloader')
-    loader = dict(
-        batch_size=args.batch_size or val.batch_size,
-        num_workers=args.workers,
-        collate_fn=val.get('collate_fn') or dict(type='pseudo_collate'),
-    )
+    loader = loading(args, config)
     features.collect(work, distiller, dataset, indices, ratio, loader, args.positions)
     recipe = stages.Recipe(
         args.subclasses, args.components, args.iterations, args.seed, device
