@@ -49,9 +49,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmkd'
 MODULES = ('losses', 'connectors', 'recorder.py', 'term.py')
-NAMES = 'recorder term losses connectors uniformize regions letkd sakd frskd numbers'
-NAMES += ' build_codebook'
+NAMES = 'recorder term loss connectors uniformize regions numbers build_codebook'
 TESTS = [f'tests/test_{name}.py' for name in NAMES.split()]
+TESTS += [
+    f'tests/methods/{file.name}' for file in (ROOT / 'tests/methods').glob('*.py')
+]
 BUDGET = 60.0  # CPU seconds of tests that one mutant may have
 LONGEST = 3.0  # a test that takes longer is left out
 
