@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,11 +40,9 @@ class Align(nn.Module):
         norm: bool = False,
         relu: bool = False,
         always: bool = False,
-        space: str = 'auto',
+        space: Literal['auto', 'keep'] = 'auto',
     ) -> None:
         super().__init__()
-        if space not in ('auto', 'keep'):
-            raise ValueError(f"Align space '{space}': auto or keep")
         self.space = space
         inside, outside = channels(source), channels(target)
         layers: list[nn.Module] = []
