@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Shape
 from mmkd.registry import MODELS
-
-Shape = tuple[int, ...]
 
 
 @MODELS.register_module()

@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd.loss import Loss, exact
+from mmkd.loss import Levels, Loss, exact
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
-
-Levels = Sequence[Tensor]
 
 
 @MODELS.register_module()

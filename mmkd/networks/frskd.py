@@ -9,8 +9,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mmkd.arguments import Count, Positive
-from mmkd.networks.bifpn import BiFPN, Features, Shape, make_head
+from mmkd.arguments import Count, Positive, Shape
+from mmkd.networks.bifpn import BiFPN, Features, make_head
 from mmkd.registry import MODELS
 
 

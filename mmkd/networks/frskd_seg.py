@@ -10,7 +10,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.networks.bifpn import NORMS, Features, Shape, make_head
+from mmkd.arguments import Shape
+from mmkd.networks.bifpn import NORMS, Features, make_head
 from mmkd.registry import MODELS
 
 
