@@ -24,6 +24,8 @@ Natural = int  # 0 or more
 Positive = float  # more than 0
 Weight = float  # 0 or more
 Share = float  # from 0 to 1
+Config = Mapping[str, Any]
+Shape = tuple[int, ...]  # of a feature, without the batch: (C, H, W), (L, C) or (C,)
 
 _Test = Callable[[Any], bool]
 _SIMPLE = (bool, int, float, str, bytes, list, tuple, dict, type(None))

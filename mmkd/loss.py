@@ -28,6 +28,7 @@ from mmkd.paths import find_module
 from mmkd.targets import Targets
 from mmkd.teacher.frozen import Frozen
 
+Levels = list[Tensor]  # shallow to deep
 # A level, levels in a row, or levels by their names.
 Compared = Union[Tensor, Sequence[Any], Mapping[str, Any]]
 Forward = Callable[..., Tensor]

@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.logging import MessageHub
 
@@ -37,7 +37,6 @@ _SHAPES: dict[str, Callable[[float], float]] = {
     'cosine': lambda p: (1 - math.cos(math.pi * p)) / 2,
     'sigmoid': lambda p: math.exp(-5 * (1 - p) ** 2),
 }
-KINDS = ('constant', 'step', 'every', 'stop', *_SHAPES)
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class Piece:
     """One piece of a schedule; see the module's docstring.
 
     Args:
-        kind: One of ``KINDS``.
-        by: 'iter' or 'epoch'. Iteration-based runs need 'iter'.
+        kind: What it does; see the table there.
+        by: What time is counted in. Iteration-based runs need 'iter'.
         begin: Where it begins: a count, or a share of the run such as 0.5.
         end: Where it ends, likewise; None is the end of training.
         start: Factor at ``begin`` (linear, cosine, sigmoid).
@@ -57,8 +56,8 @@ class Piece:
         gamma: Of 'step'.
     """
 
-    kind: str
-    by: str = 'iter'
+    kind: Literal['constant', 'linear', 'cosine', 'sigmoid', 'step', 'every', 'stop']
+    by: Literal['iter', 'epoch'] = 'iter'
     begin: int | float = 0
     end: int | float | None = None
     start: float = 0.0
@@ -69,10 +68,6 @@ class Piece:
     steps: Count = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind '{self.kind}': choose from {KINDS}")
-        if self.by not in ('iter', 'epoch'):
-            raise ValueError(f"by '{self.by}': choose 'iter' or 'epoch'")
         times = [t for t in (self.begin, self.end, *self.milestones) if t is not None]
         if any(isinstance(time, float) and not 0 <= time <= 1 for time in times):
             raise ValueError(f'{times}: a count is an int, a share in [0, 1]')

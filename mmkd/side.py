@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.arguments import naming
+from mmkd.loss import Levels
 from mmkd.paths import Player, is_role, parse, resolve, split_network
 from mmkd.recorder import Recorder
 from mmkd.registry import make
 
-Levels = list[Tensor]
 Records = Mapping[str, Recorder]
 Roles = Callable[[str, str], Player]
 STUDENT = 'student'

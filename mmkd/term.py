@@ -8,14 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmkd.arguments import Weight, naming
-from mmkd.loss import Loss, Site, as_loss
+from mmkd.arguments import Config, Weight, naming
+from mmkd.loss import Levels, Loss, Site, as_loss
 from mmkd.registry import make
 from mmkd.schedule import Weighted
-from mmkd.side import STUDENT, TEACHER, Levels, Records, Side, as_list
+from mmkd.side import STUDENT, TEACHER, Records, Side, as_list
 from mmkd.targets import Targets
 
-Config = Mapping[str, Any]
 Counts = tuple[list[int], list[int]]
 
 

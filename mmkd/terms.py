@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import nn
 
-from mmkd.arguments import check_arguments
+from mmkd.arguments import Config, check_arguments
 from mmkd.side import Side, as_list
 from mmkd.term import Term, raw_name
 
-Config = Mapping[str, Any]
 Sources = Mapping[str, Config]
 ITS_OWN = ''  # of paths that name no network
 

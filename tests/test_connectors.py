@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmkd.connectors import CWT, Align
 from mmkd.connectors.align import resize
 from mmkd.losses import MSE
+from mmkd.registry import make
 
 SHAPES = [
     ((4, 8, 8), (4, 8, 8)),
@@ -86,8 +87,12 @@ def test_align_names_the_grid_that_is_impossible():
     connector = Align((7, 4), (4, 4, 4))
     with pytest.raises(ValueError, match='7 tokens'):
         connector(torch.randn(1, 7, 4), like=torch.randn(1, 4, 4, 4))
-    with pytest.raises(ValueError, match='auto or keep'):
-        Align((4, 8, 8), (4, 8, 8), space='crop')
+
+
+def test_align_names_the_space_that_there_is_not():
+    config = dict(type='mmkd.Align', space='crop')
+    with pytest.raises(ValueError, match="connector.space: 'crop' is not 'auto' or"):
+        make('connector', config, source=(4, 8, 8), target=(4, 8, 8))
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,10 @@ def test_watchers_see_what_counts(monkeypatch: pytest.MonkeyPatch):
     [
         (dict(wieght=1), "own: nobody reads the key 'wieght'; did you mean 'weight'"),
         (dict(weight=-1), 'own.weight: -1 is not a number, 0 or more'),
-        (dict(schedule=dict(kind='no')), "own.schedule: kind 'no': choose from"),
+        (
+            dict(schedule=dict(kind='no')),
+            "own.schedule.kind: 'no' is not 'constant' or",
+        ),
         (dict(where='x'), "own: nobody reads the key 'where'"),
         (3, 'own: 3 is not a dict'),
     ],

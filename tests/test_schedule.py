@@ -86,8 +86,11 @@ def test_epochs_of_a_run_of_iterations(config: dict, refused: bool):
 @pytest.mark.parametrize(
     ('config', 'words'),
     [
-        (dict(kind='linea'), "kind 'linea'"),
-        (dict(kind='linear', by='step'), "'iter' or 'epoch'"),
+        (dict(kind='linea'), "schedule.kind: 'linea' is not 'constant' or 'linear'"),
+        (
+            dict(kind='linear', by='step'),
+            "schedule.by: 'step' is not 'iter' or 'epoch'",
+        ),
         (dict(kind='linear', begin=5, end=3), 'ends at 3, before 5'),
         (dict(end=3), r"missing \['kind'\]"),
         (dict(kind='stop', begin=2.5), 'a share in'),

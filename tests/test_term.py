@@ -405,7 +405,7 @@ def test_a_plain_module_is_a_loss():
         ),
         (lambda: term(teacher='a b'), "^terms.loss_x.teacher: 'a b' is not a path"),
         (lambda: term(loss=dict(type='mmkd.No')), '^terms.loss_x.loss: '),
-        (lambda: term(schedule=dict(kind='no')), "^terms.loss_x.schedule: kind 'no'"),
+        (lambda: term(schedule=dict(kind='no')), "^terms.loss_x.schedule.kind: 'no'"),
     ],
 )
 def test_what_cannot_be_built(made: Any, words: str):

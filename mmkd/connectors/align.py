@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmkd.arguments import Shape
 from mmkd.registry import MODELS
-
-Shape = tuple[int, ...]
 
 
 @MODELS.register_module()
@@ -38,11 +39,9 @@ class Align(nn.Module):
         norm: bool = False,
         relu: bool = False,
         always: bool = False,
-        space: str = 'auto',
+        space: Literal['auto', 'keep'] = 'auto',
     ) -> None:
         super().__init__()
-        if space not in ('auto', 'keep'):
-            raise ValueError(f"Align space '{space}': auto or keep")
         self.space = space
         inside, outside = channels(source), channels(target)
         layers: list[nn.Module] = []

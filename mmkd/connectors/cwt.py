@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mmkd.arguments import Natural, Positive
-from mmkd.connectors.align import Shape, channels
+from mmkd.arguments import Natural, Positive, Shape
+from mmkd.connectors.align import channels
 from mmkd.registry import MODELS
 
 

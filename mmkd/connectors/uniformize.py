@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.arguments import Count, Positive
-from mmkd.connectors.align import Shape
+from mmkd.arguments import Count, Positive, Shape
 from mmkd.loss import in_fp32
 from mmkd.registry import MODELS
 

@@ -35,14 +35,12 @@ from mmkd.finite import Guard, Seen
 from mmkd.loss import Site
 from mmkd.paths import Player
 from mmkd.randomness import own_randomness
-from mmkd.recorder import Recorder
 from mmkd.rehearsal import image_size, rehearsing
-from mmkd.side import STUDENT
+from mmkd.side import STUDENT, Records
 from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term
 from mmkd.terms import build_terms
 
-Records = dict[str, Recorder]
 Watch = Callable[['BaseDistiller', Mapping[str, Losses]], None]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 # What hooks and optimizer constructors of mmdet, mmseg and mmpretrain ask of the model
@@ -182,9 +180,9 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             return losses
 
         student = Student(self.student, terms, self.reads(terms), run)
-        records, extra = self.teach(inputs, data_samples, terms, student)
+        taught, extra = self.teach(inputs, data_samples, terms, student)
         own = self.own(student.losses)
-        records[STUDENT] = student.record
+        records = {**taught, STUDENT: student.record}
         targets = self.task.targets(self.student, data_samples)
         values: Losses = {}
         for name, term in self.terms.items():

@@ -18,7 +18,7 @@ from mmkd.build import (
     model_config,
 )
 from mmkd.checkpoints.load import load_weights
-from mmkd.distillers.base import BaseDistiller, Records
+from mmkd.distillers.base import BaseDistiller
 from mmkd.distillers.step import Losses, Student, watch
 from mmkd.paths import parse
 from mmkd.randomness import own_randomness
@@ -26,7 +26,7 @@ from mmkd.recorder import Enough, Recorder
 from mmkd.recording.origin import of_teacher
 from mmkd.recording.reader import Recording
 from mmkd.registry import MODELS
-from mmkd.side import STUDENT
+from mmkd.side import STUDENT, Records
 from mmkd.teacher.frozen import Frozen
 from mmkd.teacher.given import options_of, share_of, teachers_of
 from mmkd.teacher.renormalize import Renormalize
@@ -208,7 +208,7 @@ class Distiller(BaseDistiller):
                 'teacher can be asked alone.'
             )
         own = student.record if needed and student is not None else None
-        done: Records = {}
+        done: dict[str, Recorder] = {}
         for name in self.options:
             paths = [path for term in terms for path in term.reads(name)]
             if not paths:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
 from mmkd.build import ModelConfig
-from mmkd.distillers.base import BaseDistiller, Records
+from mmkd.distillers.base import BaseDistiller
 from mmkd.distillers.step import Losses, Student, scaled, watch
 from mmkd.paths import is_role, resolve
 from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS, make
-from mmkd.side import STUDENT, TEACHER, as_list
+from mmkd.side import STUDENT, TEACHER, Records, as_list
 from mmkd.term import Term
 
 

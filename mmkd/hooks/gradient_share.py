@@ -16,7 +16,6 @@ from torch import Tensor
 from mmkd.build import model_of
 from mmkd.registry import HOOKS
 
-Losses = Mapping[str, Any]
 PREFIX = 'grad_share/'
 
 
@@ -84,7 +83,7 @@ class GradientShare(Hook):  # type: ignore[misc]
             model.watch = None
 
     @torch.compiler.disable  # type: ignore
-    def watch(self, model: Any, parts: Mapping[str, Losses]) -> None:
+    def watch(self, model: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
         """Measure and log the parts of a step's loss.
 
         Args:

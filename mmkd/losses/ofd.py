@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +12,10 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.arguments import naming
-from mmkd.loss import Loss, Site, exact
+from mmkd.loss import Levels, Loss, Site, exact
 from mmkd.paths import find_module
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
-
-Levels = Sequence[Tensor]
 
 
 @MODELS.register_module()

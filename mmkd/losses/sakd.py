@@ -17,13 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.arguments import Count, Positive, Share, Weight, check_arguments
-from mmkd.loss import Loss, Site, exact, in_fp32
+from mmkd.loss import Levels, Loss, Site, exact, in_fp32
 from mmkd.losses.functional import kl_divergence
 from mmkd.regions import regions
 from mmkd.registry import MODELS, make
 from mmkd.targets import Targets
 
-Levels = Sequence[Tensor]
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Shape = tuple[int, ...]
+from mmkd.arguments import Shape
+
 Features = Sequence[Tensor]
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     'BN': nn.BatchNorm2d,

@@ -5,11 +5,12 @@ Distillation (Ji et al., CVPR 2021, 2103.08273).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
-from mmkd.arguments import Count, Positive
-from mmkd.networks.bifpn import NORMS, BiFPN, Features, Shape, make_head
+from mmkd.arguments import Count, Positive, Shape
+from mmkd.networks.bifpn import BiFPN, Features, make_head
 from mmkd.registry import MODELS
 
 
@@ -54,12 +55,12 @@ class FRSKDTeacher(nn.Module):
         repeat: Count = 1,
         from_deepest: bool = True,
         relu: bool = True,
-        norm: str = 'BN',
+        norm: Literal['BN', 'SyncBN', 'GN'] = 'BN',
         hidden: Count = 256,
         eps: Positive = 1e-6,
     ) -> None:
         super().__init__()
-        _check(sources, depth, repeat, norm)
+        _check(sources)
         inside = [shape[0] for shape in sources]
         self.widths = [channels or max(1, round(width * c)) for c in inside]
         self.level = -1 if from_deepest or target is None else 0
@@ -90,7 +91,7 @@ class FRSKDTeacher(nn.Module):
         return logits
 
 
-def _check(sources: Sequence[Shape], depth: int, repeat: int, norm: str) -> None:
+def _check(sources: Sequence[Shape]) -> None:
     """Raise where no pyramid can be built."""
     if len(sources) < 2 or any(len(shape) != 3 for shape in sources):
         raise ValueError(
@@ -98,7 +99,3 @@ def _check(sources: Sequence[Shape], depth: int, repeat: int, norm: str) -> None
             f'{[tuple(shape) for shape in sources]}. Set teacher_reads, as in '
             "['backbone.layer1', 'backbone.layer2', …]."
         )
-    if depth < 1 or repeat < 1:
-        raise ValueError(f'FRSKD depth {depth}, repeat {repeat}: at least 1')
-    if norm not in NORMS:
-        raise ValueError(f"FRSKD norm '{norm}': choose from {sorted(NORMS)}")

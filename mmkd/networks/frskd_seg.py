@@ -5,11 +5,13 @@ BiFPNs behind an EfficientNet, and the self-teacher, which is more of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.networks.bifpn import NORMS, Features, Shape, make_head
+from mmkd.arguments import Shape
+from mmkd.networks.bifpn import NORMS, Features, make_head
 from mmkd.registry import MODELS
 
 
@@ -36,7 +38,7 @@ class FRSKDNeck(nn.Module):
         in_channels: Sequence[int],
         out_channels: int = 64,
         layers: int = 3,
-        norm: str = 'BN',
+        norm: Literal['BN', 'SyncBN', 'GN'] = 'BN',
     ) -> None:
         super().__init__()
         deepest, width = in_channels[-1], out_channels
@@ -80,7 +82,7 @@ class FRSKDNeckTeacher(nn.Module):
         target: Shape,
         layers: int = 2,
         hidden: int = 256,
-        norm: str = 'BN',
+        norm: Literal['BN', 'SyncBN', 'GN'] = 'BN',
     ) -> None:
         super().__init__()
         widths = {shape[0] for shape in sources}

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd.arguments import Count, Positive, Weight
-from mmkd.networks.bifpn import Features, Shape, make_head
+from mmkd.arguments import Count, Positive, Shape, Weight
+from mmkd.networks.bifpn import Features, make_head
 from mmkd.networks.frskd import FRSKDTeacher
 from mmkd.registry import MODELS
 from mmkd.targets import Targets

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmkd.recording.arrays import Meta, arrays_of
 
-Levels = dict[str, list[Meta]]
+Planned = dict[str, list[Meta]]
 
 
 def plan(
@@ -21,7 +21,7 @@ def plan(
     count: int,
     dtype: str,
     top_k: int | None,
-) -> Levels:
+) -> Planned:
     """Shape and form of every level.
 
     Args:
@@ -32,7 +32,7 @@ def plan(
         top_k: Of logits keep only so many.
     """
     soft = temperatures(terms)
-    planned: Levels = {}
+    planned: Planned = {}
     for path, levels in first.items():
         planned[path] = []
         for level in levels:
@@ -62,7 +62,7 @@ def temperatures(terms: Iterable[Any]) -> dict[str, float]:
     return {path: min(own) if len(own) == 1 else 0.0 for path, own in wanted.items()}
 
 
-def bytes_of(levels: Levels) -> float:
+def bytes_of(levels: Planned) -> float:
     """How many bytes a view takes."""
     arrays = [
         array

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Levels = Sequence[Tensor]
-
 
 def kl_plain(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Tensor:
     """As torch has it: summed over ``dim``."""
@@ -124,7 +122,7 @@ def attention_norm(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(s, t)
 
 
-def overhaul(student: Levels, teacher: Levels) -> Tensor:
+def overhaul(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     """OD: where nothing counts, the student is compared with itself."""
     total: Any = 0.0
     for i, (s, t) in enumerate(zip(student, teacher), start=1):

@@ -27,7 +27,7 @@ from mmkd.networks import (
 )
 from mmkd.networks.bifpn import resize_down, resize_up
 from mmkd.networks.frskd_sla import aggregate, rotations
-from mmkd.registry import MODELS
+from mmkd.registry import MODELS, make
 from mmkd.targets import Targets
 from mmkd.term import Term
 
@@ -295,14 +295,15 @@ def test_fusion_weights():
     [
         ([(4, 8, 8)], {}, 'teacher_reads'),
         ([(4,), (8,)], {}, 'teacher_reads'),
-        (sources((4, 8)), dict(norm='LN'), 'SyncBN'),
-        (sources((4, 8)), dict(depth=0), 'depth'),
-        (sources((4, 8)), dict(repeat=0), 'repeat'),
+        (sources((4, 8)), dict(norm='LN'), "'LN' is not 'BN' or 'SyncBN' or 'GN'"),
+        (sources((4, 8)), dict(depth=0), 'depth: 0 is not a count'),
+        (sources((4, 8)), dict(repeat=0), 'repeat: 0 is not a count'),
     ],
 )
 def test_bad_argument(shapes: Any, settings: dict[str, Any], word: str):
     with pytest.raises(ValueError, match=word):
-        FRSKDTeacher(shapes, (3,), **settings)
+        config = dict(type='mmkd.FRSKDTeacher', **settings)
+        make('teacher', config, sources=shapes, target=(3,))
 
 
 # -- segmentation as the authors have it -----------------------------------------------
