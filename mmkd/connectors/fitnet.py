@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmkd.connectors.align import Shape
+from mmkd.arguments import Shape
 from mmkd.registry import MODELS
 
 
