@@ -23,6 +23,7 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
+from mmkd.prelude import Prelude
 from mmkd.targets import Targets
 from mmkd.teacher.frozen import Frozen
 
@@ -46,6 +47,13 @@ class Loss(nn.Module):
     # The temperature of a softmax of which the largest values are enough (see
     # mmkd/recording); 0 if it reads logits and that would not be enough.
     softmax_at: float | None = None
+    # What has to learn from the frozen teacher before the student starts, made in
+    # ``build``; the hook mmkd.TrainPreludes trains it.
+    prelude: Prelude | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prelude = None
 
     def build(self, site: Site) -> None:
         """Make what depends on the features; called once, before training."""

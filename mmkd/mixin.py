@@ -16,7 +16,7 @@ _HERE = Path(__file__).resolve().parent
 OUR_HOOKS = (
     'mmkd.SeedIterations',
     'mmkd.CheckCodebook',
-    'mmkd.TrainBranch',
+    'mmkd.TrainPreludes',
     'mmkd.ExportStudent',
 )
 

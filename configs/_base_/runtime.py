@@ -3,6 +3,6 @@ custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
 custom_hooks = [
     dict(type='mmkd.SeedIterations'),  # a resumed run repeats dropout and sampling
     dict(type='mmkd.CheckCodebook'),  # of letKD: made from these data?
-    dict(type='mmkd.TrainBranch'),  # of SAKD, before the student starts
+    dict(type='mmkd.TrainPreludes'),  # what learns from the teacher first
     dict(type='mmkd.ExportStudent'),  # student_last.pth, student_best_….pth
 ]

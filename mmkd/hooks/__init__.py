@@ -5,7 +5,7 @@ from mmkd.hooks.checkpoints import CheckpointHook
 from mmkd.hooks.export_student import ExportStudent, student_checkpoint
 from mmkd.hooks.gradient_share import GradientShare
 from mmkd.hooks.seed_iterations import SeedIterations
-from mmkd.hooks.train_branch import TrainBranch
+from mmkd.hooks.train_preludes import TrainPreludes
 
 __all__ = [
     'CheckCodebook',
@@ -13,6 +13,6 @@ __all__ = [
     'ExportStudent',
     'GradientShare',
     'SeedIterations',
-    'TrainBranch',
+    'TrainPreludes',
     'student_checkpoint',
 ]
