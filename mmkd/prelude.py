@@ -118,15 +118,15 @@ class Prelude(nn.Module):
         """
         raise NotImplementedError
 
-    def validate(self, batches: Iterable[Seen]) -> None:
-        """Look at the validation data after learning, if the run has any.
+    def review(self, batches: Iterable[Seen]) -> None:
+        """Draw conclusions after learning; called on all ranks.
 
         Args:
-            batches: Likewise. Nothing is read that is not asked for.
+            batches: The validation data, likewise; nothing if the run has none.
         """
 
     def report(self) -> list[str]:
-        """What it can do now, for the log: 'classifies …'. Called on all ranks."""
+        """What it can do now, for the log."""
         return []
 
     def doubts(self) -> list[str]:

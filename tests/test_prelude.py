@@ -50,7 +50,7 @@ class Rebuild(Prelude):
         self.log.append(('learn', tuple(teacher.shape), self.net[1].training))
         return F.mse_loss(self(teacher), teacher) * len(teacher), len(teacher)
 
-    def validate(self, batches: Iterable[Seen]) -> None:
+    def review(self, batches: Iterable[Seen]) -> None:
         self.log += [
             ('validate', tuple(t.shape), self.net.training) for t, _ in batches
         ]
@@ -63,7 +63,7 @@ class Idle(Rebuild):
     """Looks at nothing but what it must."""
 
     prepare = Prelude.prepare
-    validate = Prelude.validate
+    review = Prelude.review
 
 
 class Toy(Loss):

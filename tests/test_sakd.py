@@ -21,8 +21,9 @@ from mmkd.connectors import Uniformize
 from mmkd.hooks import TrainPreludes, student_checkpoint
 from mmkd.hooks.train_preludes import Source
 from mmkd.loss import Site
-from mmkd.losses import SAKDBranch, SAKDMatch
+from mmkd.losses import SAKDBranch, SAKDMatch, sakd_branch
 from mmkd.losses.sakd_branch import Branch, Limits, Report, Tally
+from mmkd.prelude import Recipe
 from mmkd.registry import make
 from mmkd.targets import Targets
 
@@ -73,10 +74,12 @@ def test_match_naive(form: str):
 
 
 @pytest.mark.parametrize('shared', [False, True])
-@pytest.mark.parametrize('label_weight', [0.0, 0.5])
-def test_branch_naive(shared: bool, label_weight: float):
+@pytest.mark.parametrize(('label_weight', 'tau'), [(0.0, 3.0), (0.5, None)])
+def test_branch_naive(shared: bool, label_weight: float, tau: float | None):
     student, teacher, labels = maps(4), maps(6), torch.tensor([0, 4, 2])
-    loss = branch(student, teacher, shared=shared, label_weight=label_weight, tau=3.0)
+    settings = dict(shared=shared, label_weight=label_weight, tau=tau)
+    loss = branch(student, teacher, **settings)
+    loss.prelude.scale.fill_(3.0)  # as its training would have found
     total = 0.0
     for i in range(3):
         u, v = naive(student, 'u2', i), naive(teacher, 'u2', i)
@@ -95,7 +98,7 @@ def test_one_region_and_defaults():
     student, teacher = maps(4, count=1), maps(6, count=1)
     twice = [[torch.cat([x, x]) for x in side] for side in (student, teacher)]
     plain = branch(student, teacher)
-    same = SAKDBranch(4.0, True, 0.0, recipe='random', stride=8)
+    same = SAKDBranch(None, True, 0.0, recipe='random', standardize=5.0, stride=8)
     same.build(Site(student, teacher, classes=5))
     same.load_state_dict(plain.state_dict())
     assert plain.prelude.net.weight.std().item() == pytest.approx(0.1, rel=0.1)
@@ -108,16 +111,70 @@ def test_one_region_and_defaults():
     assert plain.vectors.stride == SAKDMatch().vectors.stride == 8 and plain.own is None
 
 
+# winycg/HSAKD 28c8dc2, train_teacher_cifar.py with --freezed, lines 29-33, 109-111 and
+# 162; the milestones are the README's, 30, 60 and 90 of 100 epochs.
+OF_HSAKD = dict(
+    lr=0.05,
+    momentum=0.9,
+    weight_decay=5e-4,
+    nesterov=True,
+    milestones=(0.3, 0.6, 0.9),
+    gamma=0.1,
+)
+
+
 def test_recipe_is_of_hsakd():
     found = SAKDBranch(classes=3, recipe=dict(iters=7)).recipe
-    rates = (found.lr, found.momentum, found.weight_decay, found.gamma)
-    assert rates == (0.05, 0.9, 5e-4, 0.1)
-    assert (found.iters, found.epochs) == (7, 10)
-    assert found.milestones == (0.3, 0.6, 0.9)
+    assert found == Recipe(**OF_HSAKD, iters=7, epochs=10)
     loss = SAKDBranch(classes=3, recipe=dict(iters=7))
     loss.build(Site(maps(4), maps(6), classes=5))  # the config's number counts
     assert len(loss.prelude.net.bias) == 3 and not loss.prelude.done
     assert not any(weight.any() for weight in loss.prelude.weights)
+
+
+@pytest.mark.parametrize('length', [5.0, 2.0])
+def test_vectors_are_standardised(length: float):
+    """Entry by entry; then they are about as long as the config says."""
+    sides = [maps(6, count=4) for _ in range(3)]
+    loss = branch(maps(4), sides[0], recipe=dict(iters=1), standardize=length)
+    loss.prelude.prepare((levels, Targets()) for levels in sides)
+    rows = torch.stack([naive(levels, 'u2', i) for levels in sides for i in range(4)])
+    expected = rows.clone()
+    for j in range(rows.shape[1]):
+        values = rows[:, j].tolist()
+        mean = sum(values) / 12
+        deviation = (sum((v - mean) ** 2 for v in values) / 12) ** 0.5
+        for i, value in enumerate(values):
+            expected[i, j] = (value - mean) / deviation * length / 480**0.5
+    found = loss.prelude.standardized(rows)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert found.square().sum(1).mean().sqrt().item() == pytest.approx(length, rel=1e-5)
+    assert loss.prelude.mean.dtype == torch.float32
+
+
+def test_an_entry_that_never_varies_is_not_made_large():
+    same = [(maps(6, count=1), Targets())] * 2
+    loss = branch(maps(4), maps(6), recipe=dict(iters=1))
+    loss.prelude.prepare(same)
+    assert loss.prelude.factor.max().item() == pytest.approx(5 / 480**0.5 / 1e-3)
+
+
+@pytest.mark.parametrize(('settings', 'count'), [({}, 2), (dict(standardize=0.0), 0)])
+def test_as_many_regions_as_are_enough(
+    settings: dict[str, Any], count: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sakd_branch, 'ENOUGH', 5)
+    read: list[int] = []
+
+    def batches() -> Any:
+        for i in range(9):
+            read.append(i)
+            yield maps(6), Targets()
+
+    loss = branch(maps(4), maps(6), recipe=dict(iters=1), **settings)
+    loss.prelude.prepare(batches())
+    assert len(read) == count
+    assert bool(loss.prelude.mean.any()) == bool(count)
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -173,7 +230,8 @@ def test_mixed_images_have_soft_labels():
     student, teacher = maps(4), maps(6)
     scores = torch.eye(5)[:3]
     loss = branch(student, teacher, label_weight=1.0)
-    soft = loss(student, teacher, Targets(scores=scores))
+    # Of a mixed image the hard label is one of two.
+    soft = loss(student, teacher, Targets(scores=scores, labels=torch.zeros(3).long()))
     hard = loss(student, teacher, Targets(labels=torch.arange(3)))
     assert soft.item() == pytest.approx(hard.item(), rel=1e-5)
     assert SAKDMatch()(student, teacher, Targets(scores=scores)) > 0
@@ -201,7 +259,7 @@ def test_a_box_is_a_small_image():
     ours, alone = SAKDMatch()(student, teacher, targets), SAKDMatch()(*crops)
     assert ours.item() == pytest.approx(alone.item(), rel=1e-3)
     vectors, labels = SAKDMatch().vectors(student, targets)
-    assert vectors.shape == (2, 256) and labels.tolist() == [0, 1]
+    assert vectors.shape == (2, 240) and labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +291,7 @@ def test_levels_and_networks_find_the_same_classes():
     for levels in (student, teacher):
         for stride in (1, 4):
             vectors, labels = SAKDMatch(stride=stride).vectors(levels, targets)
-            assert vectors.shape == (len(labels), 512)
+            assert vectors.shape == (len(labels), 480)
             assert set(labels.tolist()) == {0, 1, 3}
     assert SAKDMatch(stride=4)(student, teacher, targets).isfinite()
 
@@ -250,6 +308,22 @@ def test_a_class_that_is_everywhere_is_a_small_image():
     assert torch.allclose(vectors, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize('kind', ['image', 'boxes', 'masks'])
+def test_every_level_may_have_its_own_size(kind: str):
+    """The joined vector has one part after another."""
+    targets = dict(
+        image=None,
+        boxes=boxes([[0, 0, 16, 16]], [[8, 8, 32, 32]], []),
+        masks=Targets(seg_maps=[torch.arange(32)[:, None].expand(32, 32) // 16] * 3),
+    )[kind]
+    levels = maps(4)
+    whole, labels = SAKDMatch(dict(size=[4, 2])).vectors(levels, targets)
+    first, _ = SAKDMatch(dict(size=4)).vectors(levels, targets)
+    second, _ = SAKDMatch(dict(size=2)).vectors(levels, targets)
+    assert torch.equal(whole, torch.cat([first[:, :240], second[:, 12:]], 1))
+    assert labels is None or len(labels) == len(whole)
+
+
 # -- what a user may do wrong ----------------------------------------------------------
 
 
@@ -259,9 +333,11 @@ def test_errors():
         branch(student, teacher, recipe=dict(epochs=1))(student, teacher)
     with pytest.raises(ValueError, match='set classes'):
         SAKDBranch().build(Site(student, teacher))
-    with pytest.raises(ValueError, match='size'):
+    with pytest.raises(ValueError, match='uniformize.size: None is not a count'):
         SAKDMatch(uniformize=dict(size=None))
-    with pytest.raises(ValueError, match="^uniformize: .*form 'u4'"):
+    with pytest.raises(ValueError, match=r'has 3 sizes, \[4, 4, 2\], .* 2 levels'):
+        SAKDMatch(uniformize=dict(size=[4, 4, 2]))(student, teacher)
+    with pytest.raises(ValueError, match="^uniformize.form: 'u4' is not"):
         SAKDMatch(uniformize=dict(form='u4'))
     with pytest.raises(ValueError, match=r'maps \(N, C, H, W\)'):
         SAKDMatch()([torch.randn(2, 5, 4)], [torch.randn(2, 5, 4)])
@@ -377,15 +453,17 @@ def test_branch_learns_and_is_reported(tmp_path: Path):
     assert reports[1].scale > reports[0].scale > 0
 
 
-def test_the_recipe_naive(tmp_path: Path):
+@pytest.mark.parametrize('nesterov', [True, False])
+def test_the_recipe_naive(nesterov: bool, tmp_path: Path):
     """Every step sees all images: momentum, decay and milestones by hand."""
-    recipe = dict(iters=8, lr=0.2, momentum=0.5, weight_decay=0.1)
+    recipe = dict(iters=8, lr=0.2, momentum=0.5, weight_decay=0.1, nesterov=nesterov)
     recipe.update(milestones=[0.25, 0.5], gamma=0.1)
     run = runner('cls', tmp_path, recipe, epochs=1, batch_size=8)
     loader, branch = run.train_loop.dataloader, branch_of(run)
     w, b = (x.clone().requires_grad_() for x in branch.weights)
     source = Source(run.model, run.model.terms['loss_branch'])
     x, y = branch.vectors(*source.see(next(iter(loader)), training=True))
+    x = (x - x.mean(0)) / x.std(0, correction=0).clamp(min=1e-3) * 5 / x.shape[1] ** 0.5
     moved = [torch.zeros_like(w), torch.zeros_like(b)]
     for step in range(8):
         lr = 0.2 * 0.1 ** ((step >= 2) + (step >= 4))
@@ -393,8 +471,9 @@ def test_the_recipe_naive(tmp_path: Path):
         gradients = torch.autograd.grad(F.cross_entropy(logits, y), [w, b])
         with torch.no_grad():
             for p, v, gradient in zip((w, b), moved, gradients):
-                v.mul_(0.5).add_(gradient + 0.1 * p)
-                p.sub_(lr * v)
+                down = gradient + 0.1 * p
+                v.mul_(0.5).add_(down)
+                p.sub_(lr * (down + 0.5 * v if nesterov else v))
     learn(run)
     torch.testing.assert_close(branch.weights, [w.detach(), b.detach()])
     assert branch.found.train == (logits.argmax(1) == y).double().mean()

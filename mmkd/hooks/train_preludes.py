@@ -115,9 +115,9 @@ def train(runner: Runner, source: Source, prelude: Prelude) -> None:
         prelude.closing = False
         _check(source.term.name, weights)
     _share_statistics(prelude)
+    data = () if runner.val_loop is None else runner.val_dataloader
+    prelude.review(source.see(batch, training=False) for batch in data)
     prelude.done.fill_(True)
-    if runner.val_loop is not None:
-        prelude.validate(source.see(data, False) for data in runner.val_dataloader)
 
 
 def _sgd(weights: list[Tensor], recipe: Recipe, steps: int) -> tuple[Any, Any]:

@@ -32,15 +32,17 @@ class Vectors(nn.Module):
     """One vector a region (R, D), made of all levels together.
 
     Args:
-        uniformize: Changes to ``dict(type='mmkd.Uniformize')``.
+        uniformize: Changes to ``dict(type='mmkd.Uniformize', size=4)``; ``size`` is
+            that of a crop, or one size for each level.
         stride: As of a loss.
     """
 
     def __init__(self, uniformize: Mapping[str, Any], stride: int) -> None:
         super().__init__()
-        self.uniformize = make('uniformize', {'type': 'mmkd.Uniformize', **uniformize})
-        if self.uniformize.size is None:
-            raise ValueError('uniformize: SAKD needs a size, which all crops have.')
+        config: dict[str, Any] = {'type': 'mmkd.Uniformize', 'size': 4, **uniformize}
+        self.size = config.pop('size')
+        check_arguments('uniformize', dict(size=self.size), _sized)
+        self.uniformize = make('uniformize', {**config, 'size': None})
         self.stride = stride
 
     def forward(
@@ -54,24 +56,47 @@ class Vectors(nn.Module):
         joined = torch.cat([self.uniformize(crop, like=crop) for crop in crops], 1)
         return joined, labels
 
+    def _sizes(self, count: int) -> list[int]:
+        """The size of a crop of each level."""
+        if isinstance(self.size, int):
+            return [self.size] * count
+        if len(self.size) != count:
+            raise ValueError(
+                f'uniformize.size has {len(self.size)} sizes, {list(self.size)}, and '
+                f'the term {count} levels.'
+            )
+        return list(self.size)
+
     def _crops(
         self, levels: list[Tensor], targets: Targets | None
     ) -> tuple[list[Tensor], Tensor | None]:
         """The regions of every level (R, C, size, size)."""
-        size = self.uniformize.size
+        sizes = self._sizes(len(levels))
         if targets is not None and targets.seg_maps is not None:
-            shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
-            crops, labels = regions(_joined(levels, shape), targets, size)
-            split = torch.split(crops, [x.shape[1] for x in levels], 1)
-            return list(split), labels
+            return self._masks(levels, sizes, targets)
         if targets is not None and targets.boxes is not None:
-            pairs = [regions(x, targets, size) for x in levels]
+            pairs = [regions(x, targets, n) for x, n in zip(levels, sizes)]
             return [crops for crops, _ in pairs], pairs[0][1]
         # The whole image: it needs no hard label, so Mixup and CutMix are welcome.
         known = None
         if targets is not None:
-            known = targets.scores if targets.labels is None else targets.labels
-        return [F.adaptive_avg_pool2d(x, size) for x in levels], known
+            known = targets.labels if targets.scores is None else targets.scores
+        return [F.adaptive_avg_pool2d(x, n) for x, n in zip(levels, sizes)], known
+
+    def _masks(
+        self, levels: list[Tensor], sizes: list[int], targets: Targets
+    ) -> tuple[list[Tensor], Tensor]:
+        """The same of segmentation: all levels at once, for each size."""
+        assert targets.seg_maps is not None
+        shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
+        joined, widths = _joined(levels, shape), [x.shape[1] for x in levels]
+        made = {size: regions(joined, targets, size) for size in set(sizes)}
+        crops = [torch.split(made[n][0], widths, 1)[i] for i, n in enumerate(sizes)]
+        return crops, made[sizes[0]][1]
+
+
+def _sized(size: Count | Sequence[Count]) -> None:
+    """What ``uniformize.size`` may be."""
 
 
 def _joined(levels: list[Tensor], shape: Sequence[int]) -> Tensor:
@@ -185,11 +210,12 @@ class SAKDBranch(_OnRegions):
 
     def __init__(  # noqa: PLR0913
         self,
-        tau: Positive = 4.0,
+        tau: Positive | None = None,
         shared: bool = True,
         label_weight: Weight = 0.0,
         classes: Count | None = None,
         recipe: Mapping[str, Any] | Literal['random'] = NONE,
+        standardize: Weight = 5.0,
         limits: Mapping[str, Any] = NONE,
         uniformize: Mapping[str, Any] = NONE,
         stride: Count = 8,
@@ -198,6 +224,7 @@ class SAKDBranch(_OnRegions):
         self.tau = tau
         self.shared = shared
         self.label_weight = label_weight
+        self.standardize = standardize
         self.classes = classes
         self.recipe = read_recipe(recipe, HSAKD)
         check_arguments('limits', limits, Limits)
@@ -212,19 +239,25 @@ class SAKDBranch(_OnRegions):
                 'classes in its config.'
             )
         example = self.vectors(site.teachers, None)[0]
-        length = example.shape[1]
-        branch = Branch(self.vectors, length, count, self.recipe, self.limits)
-        self.prelude = branch.to(example)
-        self.own = None if self.shared else nn.Linear(length, count).to(example)
+        self.prelude = Branch(
+            self.vectors, self.standardize, example, count, self.recipe, self.limits
+        )
+        self.own = None
+        if not self.shared:
+            self.own = nn.Linear(example.shape[1], count).to(example)
 
     def compare(
         self, student: Tensor, teacher: Tensor, labels: Tensor | None
     ) -> Tensor:
         """Classify vectors (R, D) on both sides."""
         self.prelude.ready()
-        logits = self.prelude(student) if self.own is None else self.own(student)
+        if self.own is None:
+            logits = self.prelude(student)
+        else:
+            logits = self.own(self.prelude.standardized(student))
         guide = self.prelude(teacher)
-        total = kl_divergence(logits, guide, self.tau, dim=1).sum()
+        tau = self.prelude.scale if self.tau is None else self.tau
+        total = kl_divergence(logits / tau, guide / tau, 1.0, dim=1).sum() * tau**2
         if self.label_weight:
             if labels is None:
                 raise ValueError('label_weight: this batch has no labels.')

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from mmkd.arguments import Positive, Share
@@ -25,10 +25,13 @@ HSAKD: Mapping[str, Any] = MappingProxyType(
         lr=0.05,
         momentum=0.9,
         weight_decay=5e-4,
+        nesterov=True,
         milestones=(0.3, 0.6, 0.9),
         gamma=0.1,
     )
 )
+# How many regions are enough to know mean and deviation of the vectors.
+ENOUGH = 10_000
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,14 @@ class Report:
         if self.scale > limits.confident:
             found.append(
                 f'The branch is over-confident: its logits have standard deviation '
-                f'{self.scale:.2f}, more than {limits.confident}. Raise tau or the '
-                "recipe's weight_decay, or take a smaller uniformize.size."
+                f"{self.scale:.2f}, more than {limits.confident}. Raise the recipe's "
+                'weight_decay, or lower standardize or uniformize.size.'
             )
         if self.val is not None and self.train - self.val > limits.gap:
             found.append(
                 f'The branch is over-fitted: {self.train:.1%} in training, '
                 f"{self.val:.1%} in validation. Raise the recipe's weight_decay, or "
-                'take a smaller uniformize.size.'
+                'lower standardize or uniformize.size.'
             )
         return found
 
@@ -110,36 +113,51 @@ class Tally:
         self.sums += torch.stack([right.double(), spread.double()]).cpu()
         self.labels += hard.cpu().bincount(minlength=len(self.labels))
 
-    def result(self, device: torch.device) -> tuple[float, float, float]:
-        """Accuracy, share of the most frequent label, deviation of the logits."""
+    def result(self, device: torch.device) -> tuple[float, float, float] | None:
+        """Accuracy, share of the most frequent label, deviation of the logits.
+
+        None if there was nothing to count.
+        """
         sums, labels = self.sums.to(device), self.labels.to(device)
         all_reduce(sums)
         all_reduce(labels)
-        count = max(1.0, float(labels.sum()))
+        count = float(labels.sum())
+        if not count:
+            return None
         right, squares = (sums / count).tolist()
         return right, float(labels.max()) / count, math.sqrt(squares)
 
 
 class Branch(Prelude):
-    """A linear classifier of the teacher's vectors.
+    r"""A linear classifier of the teacher's vectors.
+
+    It sees :math:`l \, (u - m) / (\sqrt{D} \, d)`, where m and d are mean and deviation
+    of the teacher's vectors, entry by entry, and l is the length that is wanted.
 
     Args:
         vectors: Makes vectors (R, D) of R regions, and their labels, of levels.
-        length: The D.
+        length: The l, about which the vectors have then. 0: they stay as they are.
+        example: Vectors (R, D).
         classes: How many there are.
         recipe: How it learns. None: random weights are meant.
         limits: When to warn of it.
     """
 
-    def __init__(
+    mean: Tensor
+    factor: Tensor
+    scale: Tensor
+
+    def __init__(  # noqa: PLR0913
         self,
         vectors: nn.Module,
-        length: int,
+        length: float,
+        example: Tensor,
         classes: int,
         recipe: Recipe | None,
         limits: Limits,
     ) -> None:
-        net: Any = nn.utils.skip_init(nn.Linear, length, classes)  # type: ignore
+        size = example.shape[1]
+        net: Any = nn.utils.skip_init(nn.Linear, size, classes)  # type: ignore
         nn.init.zeros_(net.bias)
         if recipe is None:
             nn.init.normal_(net.weight, std=0.1)
@@ -147,49 +165,78 @@ class Branch(Prelude):
             nn.init.zeros_(net.weight)
         super().__init__(net, recipe)
         self.vectors = vectors
+        self.length = length
         self.classes = classes
         self.limits = limits
         self.seen = Tally(classes)
-        self.validated: Tally | None = None
         self.found: Report | None = None
+        self.register_buffer('mean', torch.zeros(size))
+        self.register_buffer('factor', torch.ones(size))
+        self.register_buffer('scale', torch.ones(()))  # deviation of the logits
+        self.to(example)
+
+    def standardized(self, vectors: Tensor) -> Tensor:
+        """Vectors (R, D), of the teacher or the student, as they are classified."""
+        return (vectors - self.mean) * self.factor
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Logits (R, K) of vectors (R, D), of the teacher or the student."""
-        logits: Tensor = self.net(vectors)
+        logits: Tensor = self.net(self.standardized(vectors))
         return logits
+
+    @torch.no_grad()
+    def prepare(self, batches: Iterable[Seen]) -> None:
+        """Find mean and deviation of the teacher's vectors."""
+        if not self.length:
+            return
+        size = len(self.mean)
+        sums = self.mean.new_zeros(2 * size + 1, dtype=torch.float64)
+        for teacher, targets in batches:
+            u = self.vectors(teacher, targets)[0].double()
+            sums += torch.cat([u.sum(0), u.square().sum(0), sums.new_tensor([len(u)])])
+            if sums[-1] * get_world_size() >= ENOUGH:
+                break
+        all_reduce(sums)
+        mean, squares = torch.split(sums[:-1] / sums[-1].clamp(min=1), size)
+        deviation = (squares - mean.square()).clamp(min=0).sqrt()
+        # An entry that hardly varies is rounding: it is not made large.
+        factor = self.length / size**0.5 / deviation.clamp(min=1e-3)
+        self.mean.copy_(mean)
+        self.factor.copy_(factor)
 
     def objective(self, teacher: Any, targets: Targets) -> tuple[Tensor, int]:
         """Cross-entropy of the regions."""
         with torch.no_grad():
             vectors, labels = self.vectors(teacher, targets)
         if labels is None:
-            raise ValueError('the branch needs labels to learn.')
+            raise ValueError("SAKD's branch needs labels to learn.")
         logits = self(vectors)
         if self.closing:
             self.seen.add(logits.detach(), labels)
         return F.cross_entropy(logits, labels, reduction='sum'), len(logits)
 
+    def review(self, batches: Iterable[Seen]) -> None:
+        """Tell how many regions it gets right, and how large its logits are."""
+        train, chance, scale = self.seen.result(self.done.device) or (0.0, 0.0, 0.0)
+        val = self._validated(batches).result(self.done.device)
+        self.found = Report(train, val[0] if val else None, chance, scale)
+        self.scale.fill_(max(scale, 1e-3))
+
     @torch.no_grad()
-    def validate(self, batches: Iterable[Seen]) -> None:
-        """Count the right answers, if there are labels that fit."""
+    def _validated(self, batches: Iterable[Seen]) -> Tally:
+        """Counts of validation data, if there are labels that fit."""
         seen = Tally(self.classes)
         for teacher, targets in batches:
-            # Pipelines leave validation boxes as they are while they resize the image.
-            if targets.boxes is not None:
-                return
             vectors, labels = self.vectors(teacher, targets)
-            if labels is None:
-                return
+            # Pipelines leave validation boxes as they are while they resize the image.
+            if targets.boxes is not None or labels is None:
+                return Tally(self.classes)
             seen.add(self(vectors), labels)
-        self.validated = seen
+        return seen
 
     def report(self) -> list[str]:
         """How many regions it gets right, and how large its logits are."""
-        device = self.done.device
-        train, chance, scale = self.seen.result(device)
-        val = None if self.validated is None else self.validated.result(device)[0]
-        self.found = Report(train, val, chance, scale)
-        return [str(self.found)]
+        return [] if self.found is None else [str(self.found)]
 
     def doubts(self) -> list[str]:
         """What its report says against it."""
