@@ -19,7 +19,7 @@ help:  ## this list
 	@echo 'STACK=newest   the newest release of everything, looked up each week'
 	@echo 'PYTHON=…       the Python to make the environment with'
 	@echo 'TASK=…         of the demo: cls, det, ins, seg or all'
-	@echo 'METHOD=…       of the demo: kd, cwd, cwt, frskd, letkd or sakd'
+	@echo 'METHOD=…       of the demo: any in docs/methods.md with a form for TASK'
 	@echo 'ARGS=…         passed on: make demo ARGS="--seed 1", make test ARGS="-k kd"'
 
 setup:  ## prepare the environment (once; about 10 minutes)

@@ -15,50 +15,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import hashlib
-import io
-import json
 import os
-import re
-import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = ROOT / 'configs' / 'demo'
-METHODS = ROOT / 'configs' / '_base_' / 'methods'
-LEFT = re.compile(r'eta: ([\d:]+)')
-PROGRESS = 'progress.json'
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained, and how well it does.
-
-    Args:
-        title: What a user reads.
-        metric: Its name on the screen, and as mmengine logs it.
-        percent: What makes it per cent.
-    """
-
-    title: str
-    metric: tuple[str, str]
-    percent: float = 1.0
-
-
-TASKS = dict(
-    cls=Task('classification, ResNet', ('accuracy', 'accuracy/top1')),
-    det=Task('detection, Faster R-CNN', ('box AP', 'coco/bbox_mAP'), 100),
-    ins=Task('instance segmentation, Mask R-CNN', ('mask AP', 'coco/segm_mAP'), 100),
-    seg=Task('semantic segmentation, PSPNet', ('mIoU', 'mIoU')),
-)
+import tuned
+from stage import ROOT, TASKS, Stage, child, show
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -90,156 +55,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.tasks = list(TASKS) if args.task == 'all' else [args.task]
     for task in args.tasks:
-        names = {file.stem for file in (CONFIGS / task).glob('[a-z]*.py')}
-        methods = sorted(names - {'student', 'teacher'})
-        if args.method not in methods:
+        offered = tuned.methods(task)
+        if args.method not in offered:
             parser.error(
-                f"--method {args.method}: for '{task}' there are {', '.join(methods)}"
+                f"--method {args.method}: for '{task}' there are {', '.join(offered)}"
             )
     return args
-
-
-@dataclass
-class Stage:
-    """One training run, which can be stopped and taken up again."""
-
-    name: str
-    task: str
-    folder: Path
-    options: dict[str, Any]
-    env: dict[str, str]
-    state: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def config(self) -> Path:
-        """Its config file."""
-        name = 'student' if self.name == 'baseline' else self.name
-        return CONFIGS / self.task / f'{name}.py'
-
-    def load(self) -> None:
-        """Take up the state of an earlier run, unless it was of other settings."""
-        digest = hashlib.sha256(json.dumps(self.options, default=str).encode())
-        folders = ('det', 'ins') if self.task == 'ins' else (self.task,)  # its base
-        names = ('_data', 'student', 'teacher', self.config.stem)
-        files = [
-            CONFIGS / folder / f'{name}.py' for folder in folders for name in names
-        ]
-        files += sorted(METHODS.rglob(f'{self.config.stem}*.py'))
-        for file in filter(Path.is_file, files):
-            digest.update(file.read_bytes())
-        key = digest.hexdigest()
-        try:
-            self.state = json.loads((self.folder / PROGRESS).read_text())
-        except (OSError, ValueError):
-            self.state = {}
-        if self.state.get('key') != key:
-            if self.state:
-                print(f'{self.name}: the settings are new, so it starts anew')
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.state = dict(key=key, epoch=0, result=0.0, seconds=0.0, done=False)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, **news: Any) -> None:
-        """Note what was reached, in a file that is whole at any moment."""
-        self.state.update(news)
-        part = self.folder / f'{PROGRESS}.part'
-        part.write_text(json.dumps(self.state))
-        os.replace(part, self.folder / PROGRESS)
-
-    @property
-    def checkpoint(self) -> Path:
-        """Of the last epoch that was validated; a later one is done again."""
-        return self.folder / f'epoch_{self.state["epoch"]}.pth'
-
-    def command(self, tool: str, *more: str) -> list[str]:
-        """What a user would type."""
-        options = [f'{key}={value}' for key, value in self.options.items()]
-        first = [str(ROOT / 'tools' / tool), str(self.config), *more]
-        return [*first, '--cfg-options', *options]
-
-    def run(self, title: str) -> None:
-        """Train, or go on training, with one line of progress per validation."""
-        task = TASKS[self.task]
-        self.load()
-        if self.state['done']:
-            print(f'{title}: {self.state["result"]:.1f} (done before)')
-            return
-        again = f', going on after epoch {self.state["epoch"]}'
-        print(f'{title}{again if self.state["epoch"] else ""}', flush=True)
-        if self.config.stem == 'letkd':
-            show("      the codebook of the teacher's features")
-            self.listen(self.command('build_codebook.py'))
-        resume = ['--resume', str(self.checkpoint)] if self.state['epoch'] else []
-        self.listen(
-            self.command('train.py', '--work-dir', str(self.folder), *resume),
-            re.compile(rf'Epoch\(val\)\s+\[(\d+)\].*{task.metric[1]}: ([\d.]+)'),
-        )
-        if not self.state['epoch']:
-            sys.exit(f'demo: {self.name} was never validated; whole log: {self.log}')
-        self.save(done=True)
-
-    @property
-    def log(self) -> Path:
-        """Everything that the tools print."""
-        return self.folder / 'train.log'
-
-    def listen(
-        self, command: list[str], validated: re.Pattern[str] | None = None
-    ) -> None:
-        """Run a tool; keep what it prints, show what a user wants to see of it."""
-        task = TASKS[self.task]
-        before, start = self.state['seconds'], time.monotonic()
-        tail: deque[str] = deque(maxlen=20)
-        left = ''
-        with self.log.open('a') as sink, child(command, self.env) as process:
-            for line in process.stdout:
-                sink.write(line)
-                tail.append(line)
-                left = LEFT.findall(line)[-1] if LEFT.search(line) else left
-                found = validated.search(line) if validated else None
-                if found:
-                    epoch, result = int(found[1]), float(found[2]) * task.percent
-                    seconds = before + time.monotonic() - start
-                    self.save(epoch=epoch, result=result, seconds=seconds)
-                    show(
-                        f'      epoch {epoch:2d}  {task.metric[0]} {result:5.1f}'
-                        f'  {left} to go'
-                    )
-        if sys.stdout.isatty():
-            print()
-        if process.returncode:
-            sys.exit(
-                f'{"".join(tail)}\ndemo: {self.name} failed; whole log: {self.log}'
-            )
-        self.save(seconds=before + time.monotonic() - start)
-
-
-def show(text: str) -> None:
-    """One line that is written over, or lines, where the output is not a terminal."""
-    tty = sys.stdout.isatty()
-    print(f'\r\033[K{text}' if tty else text, end='' if tty else '\n', flush=True)
-
-
-@contextlib.contextmanager
-def child(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python program and do not leave it behind."""
-    env = dict(os.environ, **env, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
-    env.setdefault('OMP_NUM_THREADS', '2')  # such small networks do not fill more
-    process = subprocess.Popen(
-        [sys.executable, '-u', *command],
-        env=env,
-        text=True,
-        errors='replace',
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        yield process
-        process.wait()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
 
 
 def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
@@ -256,14 +77,13 @@ def make_stages(args: argparse.Namespace, task: str, data: Path) -> list[Stage]:
             options.update({'param_scheduler.1.end': 6, 'param_scheduler.1.T_max': 5})
         else:
             options['train_dataloader.dataset.indices'] = 48
-    env = dict(
-        DEMO_DATA=str(data),
-        DEMO_CODEBOOK=str(home / args.method / 'codebook.pth'),
-    )
-    return [
-        Stage(name, task, home / name, dict(options), env)
+    teacher, baseline, distilled = (
+        Stage(name, task, home / name, dict(options), data)
         for name in ('teacher', 'baseline', args.method)
-    ]
+    )
+    distilled.options.update(tuned.options(task, args.method))
+    distilled.files = tuned.files(args.method, distilled.folder)
+    return [teacher, baseline, distilled]
 
 
 def run_task(args: argparse.Namespace, task: str, data: Path) -> None:
@@ -271,8 +91,9 @@ def run_task(args: argparse.Namespace, task: str, data: Path) -> None:
     print(f'\n{TASKS[task].title}')
     teacher, baseline, distilled = stages = make_stages(args, task, data)
     for number, stage in enumerate(stages, 1):
-        if stage is distilled and stage.name != 'frskd':  # which teaches itself
-            stage.options['model.teacher_ckpt'] = teacher.checkpoint
+        if stage is distilled:
+            weights = teacher.checkpoint
+            stage.arguments = tuned.arguments(task, stage.name, weights)
         stage.run(f'[{number}/3] {stage.name}')
     summarize(teacher, baseline, distilled)
     write_report(teacher, baseline, distilled)
@@ -307,7 +128,7 @@ def write_report(*stages: Stage) -> None:
     command += [str(stage.folder) for stage in stages]
     log = out.with_suffix('.log')
     show('Writing the report')
-    with log.open('w') as sink, child(command, teacher.env) as process:
+    with log.open('w') as sink, child(command, teacher.data) as process:
         sink.writelines(process.stdout)
     if process.returncode:
         sys.exit(f'\ndemo: the report failed; whole log: {log}')
@@ -318,8 +139,7 @@ def write_report(*stages: Stage) -> None:
 
 def count_parameters(stage: Stage) -> int:
     """Of the network itself; what BatchNorm counts along is not learned."""
-    with contextlib.redirect_stderr(io.StringIO()):  # warnings of torch's own
-        from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
 
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
     student = stage.folder / 'student_last.pth'

@@ -1,8 +1,8 @@
 """mmkd: knowledge distillation for OpenMMLab.
 
 Importing it registers everything under the scope ``mmkd``. It makes mmengine read
-checkpoint files without running code from them (see :mod:`mmkd.checkpoints.load`) and write
-them so that they are whole (:mod:`mmkd.checkpoints.whole`, :mod:`mmkd.hooks.checkpoints`).
+checkpoint files without running code from them (:mod:`mmkd.checkpoints`) and write
+them so that they are whole (:mod:`mmkd.hooks.checkpoints`).
 """
 
 try:
@@ -13,7 +13,7 @@ except ImportError as error:
         "(the official packages) or 'mmkd[onedl]' (their maintained forks)."
     ) from error
 
-from mmkd.checkpoints.load import read_for_mmengine, register_safe_reader
+from mmkd.checkpoints.for_mmengine import read_for_mmengine, register_safe_reader
 from mmkd.checkpoints.whole import register_safe_writer
 from mmkd.hooks.checkpoints import register_checkpoint_hook
 from mmkd.mixin import distill

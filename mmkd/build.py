@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.model import is_model_wrapper
@@ -71,6 +67,15 @@ def find_config(path: str) -> Path:
             f"{package} has no config '{name}' (looked for {file})."
         )
     return file
+
+
+def carried(name: str) -> Path:
+    """The folder 'configs' or 'tools': of the checkout, or in the installed package."""
+    here = Path(__file__).resolve().parent
+    for root in (here.parent, here / '.mim'):
+        if (root / name).is_dir():
+            return root / name
+    raise FileNotFoundError(f'The {name} of mmkd are missing: install it again.')
 
 
 def model_config(model: str | Path | ModelConfig) -> dict[str, Any]:
@@ -136,18 +141,6 @@ def find_task(student: nn.Module, config: Mapping[str, Any] | None = None) -> An
         f'{type(student).__name__} is no model of mmpretrain, mmdet, mmseg or mmengine.'
         " Give the adapter, as in task=dict(type='mmkd.Task')."
     )
-
-
-@contextmanager
-def own_randomness() -> Iterator[None]:
-    """Leave the random state as it was, so that a student alone would draw the same."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
 
 
 def model_of(runner: Runner) -> Any:

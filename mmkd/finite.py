@@ -8,7 +8,7 @@ come to the same decision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,8 +16,15 @@ from mmengine.dist import all_gather_object, all_reduce
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
+from mmkd.checkpoints.broken import (
+    SLOWER,
+    broken_teachers,
+    broken_weights,
+    first_of,
+    statistics,
+)
+
 IN_A_ROW = 10  # so many steps left out one after another, and a run stops all the same
-SLOWER = 'a smaller learning rate, a warm-up, or optim_wrapper.clip_grad'
 HALF = "Where numbers are 'float16', 'bfloat16' does not overflow."
 
 
@@ -154,16 +161,16 @@ def _advice(
     images = _odd_images(seen)
     if broken:
         return (
-            f'Weights are not finite already: {_list(broken)}. The gradient of an '
+            f'Weights are not finite already: {first_of(broken)}. The gradient of an '
             f'earlier step did that. Go on from an earlier checkpoint, with {SLOWER}.'
         )
     if frozen:
         return (
-            f'Weights of a frozen teacher are not finite: {_list(frozen)}. Training '
+            f'Weights of a frozen teacher are not finite: {first_of(frozen)}. Training '
             f"does not change them: does its dtype hold its file's values? {HALF}"
         )
     if images:
-        return f'The images are not finite: {_list(images)}. Look at their pipeline.'
+        return f'The images are not finite: {first_of(images)}. Look at their pipeline.'
     if sides and 'student' not in sides:
         return (
             'The teacher alone is not finite. Is it fed as it was trained (its '
@@ -198,54 +205,6 @@ def counts(x: Tensor) -> str:
     return f'{" and ".join(parts)} of {x.numel()} values' if parts else ''
 
 
-def statistics(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The running statistics of a model's norms, by name."""
-    for name, module in model.named_modules():
-        if getattr(module, 'track_running_stats', False):
-            yield from module.named_buffers(name, recurse=False)
-
-
-def broken_weights(model: nn.Module, running: bool = True) -> list[str]:
-    """Names of parameters that are not finite.
-
-    Args:
-        model: A distiller, or any other.
-        running: Look at running statistics as well. (Other buffers may hold anything.)
-    """
-    held = [*model.named_parameters(), *(statistics(model) if running else ())]
-    return [name for name, value in held if not value.isfinite().all()]
-
-
-def broken_teachers(model: nn.Module) -> list[str]:
-    """Likewise of a distiller's frozen teachers, which are no part of its weights."""
-    return [
-        f'{name}: {weight}'
-        for name, frozen in getattr(model, 'frozen', {}).items()
-        for weight in broken_weights(frozen.model)
-    ]
-
-
-def check_weights(model: Any) -> None:
-    """Raise, on all ranks, if a distiller is to be saved and cannot be used any more.
-
-    Args:
-        model: The distiller. Any other model is left alone.
-    """
-    guard = getattr(model, 'guard', None)
-    if not isinstance(guard, Guard) or guard.choice == 'ignore':
-        return
-    broken = broken_weights(model)
-    found = torch.tensor(float(bool(broken)))
-    all_reduce(found, op='max')
-    if found:
-        raise FloatingPointError(
-            'Nothing is saved, since weights are not finite: '
-            f'{_list(broken) or "those of another process"}. The gradient of this step '
-            f'or an earlier one did that. Go on from an earlier checkpoint, with '
-            f'{SLOWER}.'
-        )
-
-
 def _numbers(name: str, value: Any) -> list[Tensor]:
     """What mmengine adds up of a loss, or of a list of them as mmdet's heads give."""
     if 'loss' not in name:
@@ -266,8 +225,3 @@ def _without_gradient(model: nn.Module, losses: Mapping[str, Any]) -> dict[str, 
             items[0], nothing = items[0] + nothing, 0.0
         result[name] = items if several else items[0]
     return result
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f' and {len(names) - 4} more' if len(names) > 4 else ''
-    return ', '.join(names[:4]) + more

@@ -23,11 +23,13 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
+from mmkd.arguments import naming
+from mmkd.paths import find_module
 from mmkd.prelude import Prelude
 from mmkd.targets import Targets
 from mmkd.teacher.frozen import Frozen
 
-# A level, levels in a row, or levels with names.
+# A level, levels in a row, or levels by their names.
 Compared = Union[Tensor, Sequence[Any], Mapping[str, Any]]
 Forward = Callable[..., Tensor]
 
@@ -38,14 +40,22 @@ class Loss(nn.Module):
     It is differentiable in the student alone; the decorator :func:`exact` sees to that.
     A loss that has parameters, or wants to know where it stands, writes :meth:`build`.
     There is one loss for every level then, unless it is ``joint``.
+
+    Attributes:
+        joint: All levels in one call: lists, or dicts where the config has names.
+        any_levels: Of a joint loss: levels are not compared in pairs, so there may be
+            more of them on one side, of any shapes.
+        same_shape: The term compares the shapes of both sides.
+        on_classes: It compares class by class: another number of them is an error.
+        softmax_at: It reads logits, and nothing of the teacher's but their softmax at
+            this temperature; so a recording may keep the largest alone. None: it reads
+            something else.
     """
 
-    joint = False  # all levels in one call: lists, or dicts where the config has names
-    any_levels = False  # of a joint loss: there may be more levels on one side
-    same_shape = True  # the term compares the shapes of both sides
-    on_classes = False  # it compares class by class: another number of them is an error
-    # The temperature of a softmax of which the largest values are enough (see
-    # mmkd/recording); 0 if it reads logits and that would not be enough.
+    joint = False
+    any_levels = False
+    same_shape = True
+    on_classes = False
     softmax_at: float | None = None
     # What has to learn from the frozen teacher before the student starts, made in
     # ``build``; the hook mmkd.TrainPreludes trains it.
@@ -68,38 +78,16 @@ class Loss(nn.Module):
         raise NotImplementedError
 
 
-class Foreign(Loss):
-    """A loss that is a plain module, with the attributes that it happens to have."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        for name in ('joint', 'any_levels', 'same_shape', 'on_classes', 'softmax_at'):
-            setattr(self, name, getattr(module, name, getattr(Loss, name)))
-
-    def forward(
-        self, student: Any, teacher: Any, targets: Targets | None = None
-    ) -> Tensor:
-        """Let the module compare both sides."""
-        value: Tensor = self.module(student, teacher, targets)
-        return value
-
-
-def as_loss(module: nn.Module) -> Loss:
-    """The loss that a module is."""
-    return module if isinstance(module, Loss) else Foreign(module)
-
-
 @dataclass(frozen=True)
 class Site:
     """Where a loss stands.
 
     Args:
         students: Examples of what the loss will compare, behind the connectors: a list
-            of levels, or a dict if the config names them.
+            of levels, or a dict if the config names them. A loss of one level has one.
         teachers: The same of the other side.
         student: The student's model.
-        teacher: The model on the other side.
+        teacher: The model on the other side; of several the one of the first path.
         paths: The paths on both sides.
         classes: How many classes the student tells apart, if that is known.
         frozen: Where borrowed parts are kept, so that they follow to another device.
@@ -119,19 +107,27 @@ class Site:
         """Copies of parts of the teacher, run one after another, that never learn.
 
         They are in no ``state_dict`` and no optimizer, and stay as the teacher had
-        them when it was loaded: gradients go through them to the student.
+        them when it was loaded. Gradients go through them to the student.
         """
+        where = f'terms.{self.name}'
         if self.teacher is None:
-            raise ValueError(f'terms.{self.name}: there is no teacher to borrow from.')
+            raise ValueError(f'{where}: there is no teacher to borrow {parts} from.')
+        if any(p.requires_grad for p in self.teacher.parameters()):
+            raise ValueError(
+                f'{where}: {parts} can be borrowed from a frozen teacher alone; this '
+                f'{type(self.teacher).__name__} learns, and a copy would not.'
+            )
         modules = []
         for part in parts:
-            try:
-                modules.append(copy.deepcopy(self.teacher.get_submodule(part)))
-            except AttributeError:
-                raise ValueError(
-                    f"terms.{self.name}: the teacher has no part '{part}' to borrow."
-                ) from None
+            with naming(f"{where}: '{part}' cannot be borrowed from the teacher"):
+                module = find_module(self.teacher, part)
+                if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+                    raise ValueError('it does not run by itself: name what is in it.')
+            modules.append(copy.deepcopy(module))
         held = Frozen(modules[0] if len(modules) == 1 else nn.Sequential(*modules))
+        for inner in held.model.modules():
+            if getattr(inner, 'inplace', False):  # it would overwrite what comes in
+                vars(inner)['inplace'] = False
         self.frozen[f'{self.name}: {" ".join(parts)} ({len(self.frozen)})'] = held
         return held
 
@@ -183,3 +179,26 @@ def _device(value: Any) -> str:
     while not isinstance(value, Tensor):
         value = next(iter(value.values() if isinstance(value, Mapping) else value))
     return value.device.type
+
+
+class Foreign(Loss):
+    """A loss that is a plain module, with the attributes that it happens to have."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        for name in ('joint', 'any_levels', 'same_shape', 'on_classes', 'softmax_at'):
+            setattr(self, name, getattr(module, name, getattr(Loss, name)))
+
+    @exact
+    def forward(
+        self, student: Any, teacher: Any, targets: Targets | None = None
+    ) -> Tensor:
+        """Let the module compare both sides."""
+        value: Tensor = self.module(student, teacher, targets)
+        return value
+
+
+def as_loss(module: nn.Module) -> Loss:
+    """The loss that a module is."""
+    return module if isinstance(module, Loss) else Foreign(module)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ _HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
 OUR_HOOKS = (
     'mmkd.SeedIterations',
-    'mmkd.CheckCodebook',
+    'mmkd.CheckData',
+    'mmkd.DescribeStudent',
     'mmkd.TrainPreludes',
     'mmkd.ExportStudent',
 )
@@ -26,6 +27,8 @@ def distill(
     method: str | Path,
     teacher: str | Path | Mapping[str, Any] | None = None,
     teacher_ckpt: str | None = None,
+    kind: str | None = None,
+    pair: str | None = None,
     **settings: Any,
 ) -> Config:
     """Turn a config into one that distils its model; everything else in it stays.
@@ -35,6 +38,9 @@ def distill(
         method: Name of a method ('kd', 'cwd', 'cwt'), or a config file with its terms.
         teacher: The teacher's config: a file, 'mmdet::…' or the model's dict.
         teacher_ckpt: The teacher's weights: a file or an address.
+        kind: Which form of the method (see :data:`KINDS`). None: by the model.
+        pair: One of the pairs for which the method's paper tunes numbers of its own:
+            'resnet32x4_resnet8x4'.
         **settings: Further arguments of the distiller, such as ``inherit``.
 
     Returns:
@@ -53,25 +59,26 @@ def distill(
         raise ValueError(
             'The config is a distillation already: run it without a method.'
         )
-    part = read_method(method, student)
-    own = part.get('distiller', {})
-    if 'teacher' in own and (teacher is not None or teacher_ckpt is not None):
+    part = read_method(method, [kind] if kind else kinds_of(config), pair)
+    if 'teacher' in part and (teacher is not None or teacher_ckpt is not None):
         raise ValueError(f"The method '{method}' brings its own teacher: give none.")
-    if 'student' in part:  # layers that the method puts into the student
-        student = {**student, **part.student, 'of': student['type']}
-    model = {'type': 'mmkd.Distiller', **own, 'student': student, 'terms': part.terms}
+    hooks = part.pop('hooks', [])
+    changes = part.pop('student', None)  # layers that the method puts into the student
+    if changes is not None:
+        student = {**student, **changes, 'of': student['type']}
+    model = {'type': 'mmkd.Distiller', 'student': student, **part}
     if teacher is not None:
         model['teacher'] = model_config(teacher)
     if teacher_ckpt is not None:
         model['teacher_ckpt'] = str(teacher_ckpt)
     model.update(settings)
     config.model = ConfigDict(model)
-    register(config)
+    register(config, hooks)
     return config
 
 
-def register(config: Config) -> None:
-    """Let a config import mmkd and have its hooks."""
+def register(config: Config, more: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Let a config import mmkd and have its hooks, and those of a method."""
     imports = config.get('custom_imports') or dict(
         imports=[], allow_failed_imports=False
     )
@@ -81,8 +88,9 @@ def register(config: Config) -> None:
         config.custom_imports = dict(imports, imports=[*names, 'mmkd'])
     hooks = list(config.get('custom_hooks') or [])
     there = [hook.get('type') for hook in hooks]
+    ours = [*(dict(type=hook) for hook in OUR_HOOKS), *more]
     config.custom_hooks = hooks + [
-        ConfigDict(type=hook) for hook in OUR_HOOKS if hook not in there
+        ConfigDict(hook) for hook in ours if hook['type'] not in there
     ]
 
 
@@ -123,12 +131,13 @@ def methods_folder() -> Path:
 
 def list_methods() -> list[str]:
     """The names that ``method`` may have."""
-    kinds = '|'.join(KINDS)
-    stems = (file.stem for file in methods_folder().glob('*.py'))
-    return sorted({re.sub(rf'_({kinds})$', '', stem) for stem in stems})
+    return sorted(file.stem for file in methods_folder().glob('[a-z]*.py'))
 
 
-KINDS = ('cls', 'two_stage', 'one_stage', 'seg')
+# The forms that a method may have. 'cifar' is classification of small images, for which
+# papers have other numbers, and often other networks.
+KINDS = ('cls', 'cifar', 'two_stage', 'one_stage', 'seg')
+SMALL_IMAGES = ('CIFAR10', 'CIFAR100', 'CINIC10', 'TinyImageNet')
 
 
 def kind_of(model: Mapping[str, Any]) -> str:
@@ -148,19 +157,70 @@ def kind_of(model: Mapping[str, Any]) -> str:
     )
 
 
-def read_method(method: str | Path, student: Mapping[str, Any]) -> Config:
-    """Read the fragment of a method that suits the student."""
-    if str(method).endswith('.py'):
-        file = Path(method)
-    else:
-        kind = kind_of(student)
-        folder = methods_folder()
-        file = folder / f'{method}_{kind}.py'
-        if method not in list_methods():
-            raise ValueError(f"No method '{method}'. There are: {list_methods()}")
-        if not file.is_file():
-            raise ValueError(f"The method '{method}' has no form for {kind} models.")
-    part = read_config(file)
-    if 'terms' not in part:
-        raise ValueError(f"The method's file '{file}' has no 'terms'.")
+def kinds_of(config: Config) -> list[str]:
+    """The kinds that suit a config, the best one first."""
+    kind = kind_of(config.model)
+    dataset: Any = (config.get('train_dataloader') or {}).get('dataset')
+    while isinstance(dataset, Mapping) and isinstance(dataset.get('dataset'), Mapping):
+        dataset = dataset['dataset']  # of a RepeatDataset and the like
+    name = str((dataset or {}).get('type', '')).rpartition('.')[2]
+    return ['cifar', 'cls'] if kind == 'cls' and name in SMALL_IMAGES else [kind]
+
+
+def read_method(
+    method: str | Path,
+    kinds: Sequence[str],
+    pair: str | None = None,
+) -> dict[str, Any]:
+    """The distiller's arguments that a method needs for a kind of model.
+
+    Args:
+        method: Its name, or a file of the same form: one with ``terms``, or one with a
+            dict for each kind.
+        kinds: The forms that suit (see :func:`kinds_of`); the first that it has counts.
+        pair: A pair for which the file has numbers of its own.
+    """
+    own = str(method).endswith('.py')
+    if not own and method not in list_methods():
+        close = difflib.get_close_matches(str(method), list_methods(), n=2)
+        hint = f'Did you mean {" or ".join(close)}? ' if close else ''
+        raise ValueError(f"No method '{method}'. {hint}There are: {list_methods()}")
+    file = Path(method) if own else methods_folder() / f'{method}.py'
+    content = read_config(file)
+    forms = [name for name in KINDS if name in content]
+    if not forms:
+        if 'terms' not in content:
+            raise ValueError(f"The method's file '{file}' has no 'terms'.")
+        return _of_old_form(content)
+    found = next((name for name in kinds if name in forms), None)
+    if found is None:
+        raise ValueError(
+            f"The method '{method}' has no form for {kinds[0]} models, only for "
+            f'{", ".join(forms)}. Its terms can stand in a config of your own, with '
+            'the paths of your model.'
+        )
+    part: dict[str, Any] = content[found].to_dict()
+    pairs: Any = content.get('pairs') or {}
+    if pair is not None:
+        if pair not in pairs:
+            raise ValueError(
+                f"'{method}' has no numbers for the pair '{pair}'; there are "
+                f'{sorted(pairs) or "none"}.'
+            )
+        whole = Config(part)
+        whole.merge_from_dict(dict(pairs[pair]))
+        part = whole.to_dict()
     return part
+
+
+def describe(method: str) -> dict[str, Any]:
+    """What a method's file says of it: its name, its paper, its group, its kinds."""
+    content = read_config(methods_folder() / f'{method}.py')
+    found: dict[str, Any] = content.method.to_dict()
+    return {**found, 'kinds': [kind for kind in KINDS if kind in content]}
+
+
+def _of_old_form(content: Config) -> dict[str, Any]:
+    """A file that has ``terms``, and perhaps other arguments, at its top."""
+    part: dict[str, Any] = content.to_dict()
+    return {**part.pop('distiller', {}), **part}

@@ -8,14 +8,15 @@ OpenMMLab makes.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable
-from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.paths import Tap, find_method, find_module, parse
+
 
 class _Wrapper:
     """Stands in for a method of a module while a recorder is open.
@@ -32,9 +33,8 @@ class _Wrapper:
         missing: set[tuple[str, str]] | None,
     ) -> None:
         self.module = module
-        self.method = tap.method
+        self.name = tap.method
         self.place = tap.place
-        self.forward = find_method(module, tap.method)
         self.sides = sides
         self.clone = clone
         self.missing = missing
@@ -43,7 +43,7 @@ class _Wrapper:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if 'input' in self.sides:
             self._keep('input', (args, kwargs))
-        output = self.forward(*args, **kwargs)
+        output = self.method(*args, **kwargs)
         if 'output' in self.sides:
             self._keep('output', output)
         return output
@@ -60,27 +60,31 @@ class _Wrapper:
                 raise Enough
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _own_method(copy.deepcopy(self.module, memo), self.method)
+        return _own_method(copy.deepcopy(self.module, memo), self.name)
 
     def __reduce__(self) -> Any:
-        return _own_method, (self.module, self.method)
+        return _own_method, (self.module, self.name)
 
     def put(self) -> None:
         """Stand in for the method."""
-        self.module.__dict__[self.method] = self
+        self.method = find_method(self.module, self.name)
+        # A method of the class is not on the instance; somebody may have put one there.
+        self.others = self.name in self.module.__dict__
+        self.module.__dict__[self.name] = self
 
     def leave(self) -> None:
         """Put back what was there."""
-        own = getattr(type(self.module), self.method)
-        if getattr(self.forward, '__func__', None) is own:
-            del self.module.__dict__[self.method]
-        else:  # somebody else had put a method on the instance
-            self.module.__dict__[self.method] = self.forward
-        del self.module, self.forward, self.missing
+        if self.others:
+            self.module.__dict__[self.name] = self.method
+        else:
+            del self.module.__dict__[self.name]
+        del self.module, self.method, self.missing
 
 
-def _own_method(module: nn.Module, name: str) -> MethodType:
-    return MethodType(getattr(type(module), name), module)
+def _own_method(module: nn.Module, name: str) -> Any:
+    """The method that a module's class has, whatever is on the instance."""
+    kind = type(module)
+    return inspect.getattr_static(kind, name).__get__(module, kind)
 
 
 class Enough(BaseException):
@@ -120,15 +124,16 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         sides: dict[str, dict[str, list[Any]]] = {}
-        taps = {tap.place: tap for tap in map(parse, self.paths)}
+        taps: dict[str, Tap] = {}
         for path in self.paths:
             tap = parse(path)
+            taps[tap.place] = tap
             own = sides.setdefault(tap.place, {}).setdefault(tap.side, [])
             own.append(tap.part[0] if tap.part and tap.side == 'output' else None)
+        missing = {(place, side) for place, own in sides.items() for side in own}
         modules = {at: find_module(self.model, tap.module) for at, tap in taps.items()}
         for place, tap in taps.items():  # before anything is wrapped
             find_method(modules[place], tap.method)
-        missing = {(place, side) for place, own in sides.items() for side in own}
         for place, tap in taps.items():
             self.wrappers[place] = wrapper = _Wrapper(
                 modules[place],
@@ -141,7 +146,7 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The last first: a module may stand in two paths, under two names.
+        # The last first: one module may stand in two paths, under two names.
         for wrapper in reversed(self.wrappers.values()):
             wrapper.leave()
 

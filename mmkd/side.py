@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.arguments import naming
-from mmkd.paths import Player, find_method, find_module, is_role, parse, play
+from mmkd.paths import Player, is_role, parse, resolve, split_network
 from mmkd.recorder import Recorder
 from mmkd.registry import make
 
 Levels = list[Tensor]
 Records = Mapping[str, Recorder]
+Roles = Callable[[str, str], Player]
 STUDENT = 'student'
+TEACHER = 'teacher'
+
+
+class Place(NamedTuple):
+    """Where something is read.
+
+    Args:
+        network: The name of the network.
+        path: In that network.
+        name: What the config calls it; '' if it has no names.
+    """
+
+    network: str
+    path: str
+    name: str
 
 
 class Side:
@@ -37,78 +54,79 @@ class Side:
     ) -> None:
         self.where = where
         self.network = network
-        self.names: list[str] | None = None
-        if isinstance(paths, Mapping):
-            several = [(n, p) for n, own in paths.items() for p in as_list(own)]
-            self.names, self.paths = [n for n, _ in several], [p for _, p in several]
-        else:
-            self.paths = as_list(paths)
-        if not self.paths:
+        self.named = isinstance(paths, Mapping)
+        groups = dict(paths) if isinstance(paths, Mapping) else {'': paths}
+        self.places: list[Place] = []
+        for name, own in groups.items():
+            if not as_list(own):
+                raise ValueError(f'{where}: {paths} names no module.')
+            self.places += [self._place(path, name) for path in as_list(own)]
+        if not self.places:
             raise ValueError(f'{where}: {paths} names no module.')
-        with naming(where):
-            for path in self.paths:
-                if not is_role(path):
-                    parse(path)
         self.configs = list(connectors)
         self.chains = nn.ModuleList()
 
-    def network_of(self, path: str) -> str:
-        """The network that a path is in."""
-        before, found, _ = path.partition('/')
-        return before if found else self.network
+    def _place(self, path: Any, name: str) -> Place:
+        if not isinstance(path, str):
+            raise ValueError(f'{self.where}: {path!r} is not a path.')
+        network, rest = split_network(path)
+        if not is_role(rest):
+            with naming(self.where):
+                parse(rest)
+        return Place(network or self.network, rest, name)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths, each in its network."""
+        return [place.path for place in self.places]
+
+    @property
+    def names(self) -> list[str]:
+        """What the config calls the levels, in order."""
+        return list(dict.fromkeys(place.name for place in self.places))
 
     def networks(self) -> set[str]:
         """All networks that are read."""
-        return {self.network_of(path) for path in self.paths}
+        return {place.network for place in self.places}
 
     def reads(self, network: str) -> list[str]:
         """The paths in a network."""
-        return [path for path in self.paths if self.network_of(path) == network]
+        return [place.path for place in self.places if place.network == network]
 
-    def cast(self, players: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Replace roles by what plays them; tell what they became.
+    def text(self, place: Place) -> str:
+        """A place as a config writes it."""
+        own = place.network == self.network
+        return place.path if own else f'{place.network}/{place.path}'
 
-        Args:
-            players: For each network a function from a role to what plays it.
-        """
-        became: dict[str, list[str]] = {}
-        names, paths = [], []
-        for i, path in enumerate(self.paths):
-            if is_role(path):
-                with naming(f"{self.where} '{path}'"):
-                    role: Player = play(path, players[self.network_of(path)])
-                became[path] = list(role)
-            for one in became.get(path, [path]):
-                paths.append(one)
-                names.append(self.names[i] if self.names else '')
-        self.paths, self.names = paths, names if self.names else None
-        return became
+    def __str__(self) -> str:
+        return str([self.text(place) for place in self.places])
 
-    def check(self, networks: Mapping[str, nn.Module]) -> None:
-        """Raise if a path names no module of its network."""
-        for path in self.paths:
-            with naming(f"{self.where} '{path}'"):
-                tap = parse(path)
-                module = find_module(networks[self.network_of(path)], tap.module)
-                find_method(module, tap.method)
+    # -- building ---------------------------------------------------------------------
 
-    def recorded(self, records: Records) -> list[Levels]:
-        """The levels of each path."""
-        return [records[self.network_of(path)][path] for path in self.paths]
-
-    def formed(self, levels: Sequence[Tensor], counts: Sequence[int]) -> Any:
-        """Levels as the config has them: in a row, or by their names.
+    def resolve(self, networks: Mapping[str, nn.Module], roles: Roles) -> list[str]:
+        """Give all paths the full names of what is there; raise if there is nothing.
 
         Args:
-            levels: All of them.
-            counts: How many each path gave.
+            networks: By their names.
+            roles: From a network's name and a role to what plays it.
+
+        Returns:
+            What the roles became, in words.
         """
-        if self.names is None:
-            return list(levels)
-        rest, named = iter(levels), dict[str, Levels]()
-        for name, count in zip(self.names, counts):
-            named.setdefault(name, []).extend(next(rest) for _ in range(count))
-        return {n: own[0] if len(own) == 1 else own for n, own in named.items()}
+        said, places = [], []
+        for place in self.places:
+            with naming(f"{self.where} '{self.text(place)}'"):
+                if place.network not in networks:
+                    raise ValueError(
+                        f"there is no network '{place.network}', only {list(networks)}."
+                    )
+                players = partial(roles, place.network)
+                found = resolve(networks[place.network], place.path, players)
+            if is_role(place.path):
+                said.append(f'{self.where}: {self.text(place)} is {", ".join(found)}')
+            places += [place._replace(path=path) for path in found]
+        self.places = places
+        return said
 
     def build(self, source: Tensor, target: Tensor, where: str) -> Tensor:
         """Build the connectors of the next level; return what comes out of them."""
@@ -123,6 +141,31 @@ class Side:
                 source = connector(source, like=target)
         self.chains.append(chain)
         return source
+
+    # -- a step -----------------------------------------------------------------------
+
+    def recorded(self, records: Records) -> list[Levels]:
+        """The levels of each path."""
+        try:
+            return [records[network][path] for network, path, _ in self.places]
+        except RuntimeError as error:
+            raise RuntimeError(f'{self.where}: {error}') from error
+
+    def formed(self, levels: Sequence[Tensor], counts: Sequence[int]) -> Any:
+        """Levels as the config has them: a list; or a dict, if it names them.
+
+        A name that stands for one level has the level itself, any other a list.
+
+        Args:
+            levels: All of them.
+            counts: How many each path gave.
+        """
+        if not self.named:
+            return list(levels)
+        rest, groups = iter(levels), dict[str, Levels]()
+        for place, count in zip(self.places, counts):
+            groups.setdefault(place.name, []).extend(next(rest) for _ in range(count))
+        return {name: own[0] if len(own) == 1 else own for name, own in groups.items()}
 
     def connected(self, feature: Tensor, like: Tensor, level: int) -> Tensor:
         """A level behind its connectors."""
@@ -147,8 +190,3 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def shapes(levels: Sequence[Tensor]) -> list[tuple[int, ...]]:
-    """The shapes of levels, for errors."""
-    return [tuple(level.shape) for level in levels]

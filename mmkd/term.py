@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Union
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,11 +12,11 @@ from mmkd.arguments import Weight, naming
 from mmkd.loss import Loss, Site, as_loss
 from mmkd.registry import make
 from mmkd.schedule import Weighted
-from mmkd.side import STUDENT, Levels, Records, Side, as_list, shapes
+from mmkd.side import STUDENT, TEACHER, Levels, Records, Side, as_list
 from mmkd.targets import Targets
 
 Config = Mapping[str, Any]
-Paths = Union[str, Sequence[str], Mapping[str, Any]]
+Counts = tuple[list[int], list[int]]
 
 
 class Term(nn.Module, Weighted):
@@ -25,8 +25,8 @@ class Term(nn.Module, Weighted):
     Args:
         name: The key it is logged under.
         loss: Config of the loss (see :class:`mmkd.loss.Loss`).
-        student: Path or paths in the student (see :mod:`mmkd.paths`); or names with a
-            path or paths each, for losses that want dicts.
+        student: Path or paths in the student (see :mod:`mmkd.paths`); or, for a joint
+            loss that wants dicts, names with a path or paths each.
         teacher: The same in the teacher. None: as in the student.
         weight: Factor of the loss. At zero nothing of the term is computed.
         connector: Config of what the student's feature passes through, or a list that
@@ -36,8 +36,12 @@ class Term(nn.Module, Weighted):
         schedule: Pieces that change the weight over time (see :mod:`mmkd.schedule`).
         source: The network that the teacher's paths are in, where there are several
             teachers. None: one such term for each of them.
-        labels: Path, in the student, of what the loss takes for labels: the result of
-            a head's ``get_targets()``.
+        labels: Path, in the student, of what the loss takes for labels: what a head
+            has made for its own loss, as in 'bbox_head.get_targets()[1]'. Of a RoI head
+            that is one label for each region, in the order of its logits (n, K + 1). Of
+            a dense head each level with logits (N, A K, H, W) has N H W A labels, by
+            image, row, column and anchor; in a joint loss ``targets.labels`` is the
+            list of them. K is the background. :func:`mmkd.regions.rows` pairs both.
         clone: Keep a copy of what is tapped, because the network overwrites it.
         scale: A factor of the weight that is the teacher's.
     """
@@ -46,8 +50,8 @@ class Term(nn.Module, Weighted):
         self,
         name: str,
         loss: Config,
-        student: Paths,
-        teacher: Paths | None = None,
+        student: str | Sequence[str] | Mapping[str, Any],
+        teacher: str | Sequence[str] | Mapping[str, Any] | None = None,
         weight: Weight = 1.0,
         connector: Config | Sequence[Config] | None = None,
         teacher_connector: Config | Sequence[Config] | None = None,
@@ -65,23 +69,44 @@ class Term(nn.Module, Weighted):
         self.losses = nn.ModuleList([self._make_loss()])
         self.source = source
         self.clone = clone
-        own = str(source)
         teacher = student if teacher is None else teacher
         chains = as_list(connector), as_list(teacher_connector)
         self.student = Side(f'{where}.student', student, STUDENT, chains[0])
-        self.teacher = Side(f'{where}.teacher', teacher, own, chains[1])
-        self.labels = Side(f'{where}.labels', labels, STUDENT) if labels else None
+        self.teacher = Side(f'{where}.teacher', teacher, source or TEACHER, chains[1])
+        self.labels = None
+        if labels is not None:
+            self.labels = Side(f'{where}.labels', labels, STUDENT)
         self.connectors = self.student.chains
         self.teacher_connectors = self.teacher.chains
+        self.built: int | None = None
+        self._check_names()
 
     def _make_loss(self) -> Loss:
         return as_loss(make(f'terms.{self.name}.loss', self.config))
 
+    def _check_names(self) -> None:
+        """Raise where nobody would read the names of levels, or in another order."""
+        sides = [side for side in (self.student, self.teacher) if side.named]
+        if sides and not self.loss.joint:
+            raise ValueError(
+                f'{sides[0].where}: names are for losses that take all levels at once. '
+                f'{self.config["type"]} takes one after another: give a list.'
+            )
+        if len(sides) < 2 or self.loss.any_levels:
+            return
+        one, two = (side.names for side in sides)
+        if one != two:
+            raise ValueError(
+                f'terms.{self.name}: levels are compared in pairs, so both sides need '
+                f'the same names in the same order, not {one} and {two}.'
+            )
+
     @property
     def loss(self) -> Loss:
-        """The loss; where each level has one, the first level's."""
+        """The loss; where each level has its own, the first level's."""
         first: Any = self.losses[0]
-        return first
+        loss: Loss = first
+        return loss
 
     @property
     def student_paths(self) -> list[str]:
@@ -118,12 +143,6 @@ class Term(nn.Module, Weighted):
         """
         where = f'terms.{self.name}'
         students, teachers, counts = self._read(records)
-        chained = self.student.configs or self.teacher.configs
-        if chained and len(students) != len(teachers):
-            raise ValueError(
-                f'{where}: its loss takes any numbers of levels, but a connector joins '
-                f'two: there are {len(students)} and {len(teachers)}.'
-            )
         for i, (s, t) in enumerate(zip(students, teachers)):
             t = self.teacher.build(t, s, f'{where}.teacher_connector')
             s = self.student.build(s, t, f'{where}.connector')
@@ -137,27 +156,34 @@ class Term(nn.Module, Weighted):
                 "connector on the student's side; an embedding of both sides that "
                 'learns belongs in the loss.'
             )
+        with naming(f'{where}.loss'):
+            self._build_losses(students, teachers, counts, site)
+        if len(self.losses) > 1 or self.student.configs or self.teacher.configs:
+            self.built = len(students)
+
+    def _build_losses(
+        self, students: Levels, teachers: Levels, counts: Counts, site: Site
+    ) -> None:
+        """Tell the loss where it stands; make one for every level, if it asks."""
         if type(self.loss).build is Loss.build:
             return
-        with naming(f'{where}.loss'):
-            if self.loss.joint:
-                s, t = self._formed(students, teachers, counts)
-                self.loss.build(replace(site, students=s, teachers=t, name=self.name))
-                return
-            for i, (one, other) in enumerate(zip(students, teachers)):
-                if i:
-                    self.losses.append(self._make_loss())
-                own = replace(site, students=[one], teachers=[other], name=self.name)
-                loss: Any = self.losses[i]
-                loss.build(own)
+        if self.loss.joint:
+            s, t = self._formed(students, teachers, counts)
+            self.loss.build(replace(site, students=s, teachers=t, name=self.name))
+            return
+        self.losses.extend(self._make_loss() for _ in students[1:])
+        for loss, s, t in zip(self.losses, students, teachers):
+            own = replace(site, students=[s], teachers=[t], name=self.name)
+            loss.build(own)  # type: ignore[operator]
 
     def _check(self, student: Tensor, teacher: Tensor, level: int) -> None:
         """Compare shapes, unless the loss says that it does not mind."""
         loss = self.loss
-        if not loss.same_shape or student.shape == teacher.shape:
+        careless = loss.any_levels or not loss.same_shape
+        if careless or student.shape == teacher.shape:
             return
-        names = f'\n  student {self.student_paths}: {tuple(student.shape)}'
-        names += f'\n  teacher {self.teacher_paths}: {tuple(teacher.shape)}\n'
+        names = f'\n  student {self.student}: {tuple(student.shape)}'
+        names += f'\n  teacher {self.teacher}: {tuple(teacher.shape)}\n'
         classes = [x.shape[1] if x.ndim > 1 else 1 for x in (student, teacher)]
         if loss.on_classes and classes[0] != classes[1]:
             raise ValueError(
@@ -174,37 +200,6 @@ class Term(nn.Module, Weighted):
 
     # -- a step -----------------------------------------------------------------------
 
-    def _read(self, records: Records) -> tuple[Levels, Levels, list[list[int]]]:
-        """The features on both sides, and how many each path gave."""
-        both = [side.recorded(records) for side in (self.student, self.teacher)]
-        students, teachers = ([x for own in side for x in own] for side in both)
-        if len(students) != len(teachers) and not self.loss.any_levels:
-            raise ValueError(
-                f'terms.{self.name}: the student gives {len(students)} levels and the '
-                f'teacher {len(teachers)}:'
-                f'\n  student {self.student_paths}: {shapes(students)}'
-                f'\n  teacher {self.teacher_paths}: {shapes(teachers)}\n'
-                "Choose the ones that belong together, as in 'neck[:4]'."
-            )
-        return students, teachers, [[len(own) for own in side] for side in both]
-
-    def levels(self, records: Records) -> tuple[Levels, Levels]:
-        """The features on both sides; raises if the numbers of levels differ."""
-        students, teachers, _ = self._read(records)
-        return students, teachers
-
-    def teacher_levels(self, records: Records) -> Levels:
-        """The features of the teacher."""
-        return [level for own in self.teacher.recorded(records) for level in own]
-
-    def _formed(
-        self, students: Levels, teachers: Levels, counts: list[list[int]]
-    ) -> tuple[Any, Any]:
-        return (
-            self.student.formed(students, counts[0]),
-            self.teacher.formed(teachers, counts[1]),
-        )
-
     def forward(self, records: Records, targets: Targets | None = None) -> Tensor:
         """The unweighted loss: summed over levels, or of all together if it is joint.
 
@@ -213,12 +208,11 @@ class Term(nn.Module, Weighted):
             targets: The ground truth, for losses that want it.
         """
         students, teachers, counts = self._read(records)
-        known = list(self._known(records, targets, len(students)))
+        known = self._known(records, targets, len(students))
         pairs = self._connected(students, teachers)
         if self.loss.joint:
-            if len(students) == len(teachers):
-                both = list(zip(*pairs))
-                students, teachers = list(both[0]), list(both[1])
+            if len(students) == len(teachers):  # otherwise nothing is connected
+                students, teachers = map(list, zip(*pairs))
             s, t = self._formed(students, teachers, counts)
             together: Tensor = self.loss(s, t, known[0])
             return together
@@ -230,34 +224,75 @@ class Term(nn.Module, Weighted):
         assert total is not None
         return total
 
+    def levels(self, records: Records) -> tuple[Levels, Levels]:
+        """The features on both sides; raises if the numbers of levels differ."""
+        students, teachers, _ = self._read(records)
+        return students, teachers
+
+    def teacher_levels(self, records: Records) -> Levels:
+        """The features of the teacher."""
+        return [level for own in self.teacher.recorded(records) for level in own]
+
+    def _read(self, records: Records) -> tuple[Levels, Levels, Counts]:
+        """The features on both sides, and how many each path gave."""
+        both = [side.recorded(records) for side in (self.student, self.teacher)]
+        students, teachers = ([x for own in side for x in own] for side in both)
+        free = self.loss.joint and self.loss.any_levels
+        joined = self.student.configs or self.teacher.configs
+        if len(students) != len(teachers) and (joined or not free):
+            why = "Choose the ones that belong together, as in 'neck[:4]'."
+            if free:
+                why = 'The loss takes any, but a connector needs one of each.'
+            raise ValueError(
+                f'terms.{self.name}: the student gives {len(students)} levels and the '
+                f'teacher {len(teachers)}:\n  student {self.student}: '
+                f'{_shapes(students)}\n  teacher {self.teacher}: {_shapes(teachers)}\n'
+                + why
+            )
+        if self.built not in (None, len(students)):
+            raise ValueError(
+                f'terms.{self.name}: {self.student} gives {len(students)} levels, and '
+                f'gave {self.built} when a connector or a loss was built for each.'
+            )
+        counts = [[len(own) for own in side] for side in both]
+        return students, teachers, (counts[0], counts[1])
+
+    def _formed(
+        self, students: Levels, teachers: Levels, counts: Counts
+    ) -> tuple[Any, Any]:
+        """Both sides as a joint loss gets them."""
+        return (
+            self.student.formed(students, counts[0]),
+            self.teacher.formed(teachers, counts[1]),
+        )
+
     def _connected(
         self, students: Levels, teachers: Levels
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Level by level, what the loss sees of both sides."""
         for i, (s, t) in enumerate(zip(students, teachers)):
-            like = s
-            t = self.teacher.connected(t, like, i)
+            t = self.teacher.connected(t, s, i)
             s = self.student.connected(s, t, i)
             self._check(s, t, i)
             yield s, t
 
     def _known(
         self, records: Records, targets: Targets | None, count: int
-    ) -> Iterator[Targets | None]:
+    ) -> list[Targets | None]:
         """The ground truth of each level, with the labels that the term has read."""
-        if self.labels is None or targets is None:
-            yield from [targets] * max(1, count)
-            return
+        if self.labels is None:
+            return [targets] * count
+        targets = targets or Targets()
         found = [x for own in self.labels.recorded(records) for x in own]
         if self.loss.joint or len(found) == 1:
             labels: Any = found[0] if len(found) == 1 else found
-            yield from [replace(targets, labels=labels)] * max(1, count)
-            return
+            return [targets.with_labels(labels)] * count
         if len(found) != count:
             raise ValueError(
-                f'terms.{self.name}: {count} levels, and labels for {len(found)}.'
+                f'{self.labels.where}: there are {count} levels, and labels for '
+                f'{len(found)}.'
             )
-        yield from (replace(targets, labels=labels) for labels in found)
+        return [targets.with_labels(labels) for labels in found]
 
     def idle(self) -> Tensor | float:
         """Zero; tied to the term's parameters, so that DDP does not wait for them."""
@@ -267,3 +302,7 @@ class Term(nn.Module, Weighted):
 def raw_name(name: str) -> str:
     """What a term's unweighted value is called."""
     return 'raw_' + (name.replace('loss', '').strip('_.') or 'term')
+
+
+def _shapes(levels: Sequence[Tensor]) -> list[tuple[int, ...]]:
+    return [tuple(level.shape) for level in levels]

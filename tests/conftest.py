@@ -15,6 +15,37 @@ from mmengine.registry import DefaultScope
 import mmkd  # noqa: F401  (registers everything)
 
 sys.path.insert(0, str(Path(__file__).parent))
+import harness  # noqa: E402
+
+# What is asked of every method.
+OF_METHODS = ('test_numbers', 'test_matrix', 'test_learning')
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--method', help='all tests of one method: kd, and these alone')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    harness.ONLY = config.getoption('method')
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that have no test of the method."""
+    method, name = config.getoption('method'), collection_path.stem
+    if method is None or not name.startswith('test_'):
+        return None
+    return name not in (*OF_METHODS, f'test_{method}') or None
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Keep the tests of one method; ids begin with its name: 'kd-cls'."""
+    method = config.getoption('method')
+    if method is None:
+        return
+    own = (f'test_{method}.py::', f'[{method}-', f'[{method}]')
+    items[:] = [item for item in items if any(part in item.nodeid for part in own)]
 
 
 @pytest.fixture(autouse=True)

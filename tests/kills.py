@@ -34,10 +34,10 @@ import mmpretrain  # noqa: F401  (before the fork)
 import numpy as np
 import runs
 import test_ddp
-import test_matrix
 import test_recording
 import torch
 import zoo
+from cells import cell
 from mmengine.config import Config
 from mmengine.config import config as configs
 from mmengine.hooks import CheckpointHook
@@ -53,7 +53,7 @@ from yapf.yapflib import yapf_api
 from mmkd.codebook import features, stages
 from mmkd.distillers import BaseDistiller, offline
 from mmkd.hooks import ExportStudent, TrainPreludes
-from mmkd.recording.reader import Recital
+from mmkd.recording.recorder import Recital
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 # Phase -> what is running then. One byte of shared memory tells which it is.
@@ -427,7 +427,7 @@ def cases(folder: Path) -> list[Case]:
     made[-1].ranks = 2
     test_ddp.make_codebook(folder)
     for method in ('sakd', 'frskd', 'letkd'):
-        model = test_matrix.cell(method, 'cls')
+        model = cell(method, 'cls')
         if method == 'sakd':
             model.terms.loss_branch.loss.recipe = dict(epochs=2)
         case = _train(folder, config, method, by_epoch, model=model.to_dict())

@@ -112,7 +112,7 @@ EQUIVALENT = {
         'cwt.py CWT.forward: return tokens[..., 0].mT -> return tokens[..., -1].mT',
     ),
     'fp32 by then, and autocast computes sums and mse_loss in it': (
-        'overhaul.py OFD.forward: with torch.autocast(student[0].device.type, '
+        'ofd.py OFD.forward: with torch.autocast(student[0].device.type, '
         'enabled=False): -> with torch.autocast(student[0].device.type',
     ),
     'each level has the same boxes': ('([crops for crops, _ in pairs], pairs[-1][1])',),

@@ -17,7 +17,7 @@ import zoo
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-SCOPES = {'cls': 'mmpretrain', 'pspnet': 'mmseg'}
+SCOPES = {'cls': 'mmpretrain', 'cifar': 'mmpretrain', 'pspnet': 'mmseg'}
 
 
 class Images(Dataset):

@@ -11,12 +11,14 @@ import pytest
 import torch
 import zoo
 
-ROOT = Path(__file__).resolve().parents[1]
-KD = f'{ROOT}/configs/demo/cls/kd.py'
-STUDENT = f'{ROOT}/configs/demo/cls/student.py'
-UNTRAINED = 'model.teacher_ckpt=random'
+from mmkd.mixin import distill
 
-# A tool with its arguments, and what the last line names. {h} is a folder with files.
+ROOT = Path(__file__).resolve().parents[1]
+STUDENT = f'{ROOT}/configs/demo/cls/student.py'
+TEACHER = f'--teacher {ROOT}/configs/demo/cls/teacher.py --teacher-ckpt random'
+
+# A tool with its arguments, and what the last line names. {h} is a folder with files,
+# {s} a plain config, {m} makes a distillation of it, {kd} is a distillation's config.
 WRONG = [
     ('train no/such.py', 'no/such.py'),
     ('train {h}', '{h}'),
@@ -31,6 +33,13 @@ WRONG = [
     ('train {s} --method nope --teacher x --teacher-ckpt y', 'nope'),
     ('train {s} --method kd', '--teacher'),
     ('train {s} --method kd --teacher {s}', '--teacher-ckpt'),
+    ('train {s} --method kd --teacher-ckpt random', '--teacher'),
+    ('train {s} --method frskd --teacher {s}', "'frskd' brings its own teacher"),
+    ('train {s} --method frskd --teacher-ckpt x.pth', "'frskd' brings its own teacher"),
+    ('train {s} --kind cifar', '--kind needs --method'),
+    ('train {s} --pair a_b', '--pair needs --method'),
+    ('train {m} --kind nope', 'no form for nope models, only for cls'),
+    ('train {m} --pair a_b', "no numbers for the pair 'a_b'; there are none"),
     ('train {s} --method kd --teacher no.py --teacher-ckpt random', 'no.py'),
     ('train {s} --method kd --teacher {h} --teacher-ckpt random', '{h}'),
     ('train {s} --method kd --teacher {s} --teacher-ckpt no.pth', 'no.pth'),
@@ -42,19 +51,19 @@ WRONG = [
     ('train {kd} --cfg-options modle.terms=1', "'modle'; did you mean 'model'"),
     ('train {kd} --cfg-options weight', "'weight' is not of the form"),
     ('train {kd} --cfg-options train_cfg.max_epochs.x=1', 'train_cfg.max_epochs.x'),
-    ('train {t} model.terms.loss_kd.wieght=2', "'wieght'; did you mean 'weight'"),
-    ('train {t} model.terms.loss_kd.student=head.fcc', "no module 'head.fcc'"),
-    ('train {t} model.terms.loss_kd.loss.type=mmkd.KDD', "'mmkd.KDD'"),
-    ('train {t} model.terms.loss_kd.loss.tau=hot', "tau: 'hot'"),
-    ('train {t} model.techer=x.py', "'techer'; did you mean 'teacher'"),
-    ('train {t} model.type=mmkd.Distillre', 'mmkd.Distillre'),
-    ('train {t} model.student.type=Clasifier', 'Clasifier'),
-    ('train {t} model.student.backbone.dept=18', 'dept'),
-    ('train {t} train_cfg.max_epoch=1', 'max_epoch'),
-    ('train {t}', 'demo_runs/data/cls/train'),
-    ('train {t} train_cfg=None', 'train_cfg'),
-    ('train {t} --work-dir {h}/text.txt', 'text.txt'),
-    ('train {t} --work-dir {h}/text.txt/below', 'text.txt'),
+    ('train {m} {o} model.terms.loss_kd.wieght=2', "'wieght'; did you mean 'weight'"),
+    ('train {m} {o} model.terms.loss_kd.student=head.fcc', "no module 'head.fcc'"),
+    ('train {m} {o} model.terms.loss_kd.loss.type=mmkd.KDD', "'mmkd.KDD'"),
+    ('train {m} {o} model.terms.loss_kd.loss.tau=hot', "tau: 'hot'"),
+    ('train {m} {o} model.techer=x.py', "'techer'; did you mean 'teacher'"),
+    ('train {m} {o} model.type=mmkd.Distillre', 'mmkd.Distillre'),
+    ('train {m} {o} model.student.type=Clasifier', 'Clasifier'),
+    ('train {m} {o} model.student.backbone.dept=18', 'dept'),
+    ('train {m} {o} train_cfg.max_epoch=1', 'max_epoch'),
+    ('train {m}', 'demo_runs/data/cls/train'),
+    ('train {m} {o} train_cfg=None', 'train_cfg'),
+    ('train {m} --work-dir {h}/text.txt', 'text.txt'),
+    ('train {m} --work-dir {h}/text.txt/below', 'text.txt'),
     ('test {s} no.pth', 'no.pth'),
     ('test {s} {h}', '{h}'),
     ('test {s} {h}/page.pth', 'page.pth'),
@@ -77,12 +86,18 @@ WRONG = [
     ('build_codebook {s} {h}/out.pth', '--checkpoint'),
     ('build_codebook {s} {h}/out.pth --checkpoint no.pth', 'no.pth'),
     ('build_codebook {kd} {h}/out.pth', 'LetKDPenultimate'),
+    ('build_codebook {m} {h}/out.pth', 'LetKDPenultimate'),
+    ('build_codebook {s} {h}/out.pth --method letkd', '--teacher'),
+    ('build_codebook {s} {h}/out.pth --teacher {s}', '--teacher needs --method'),
     ('build_codebook {s} {h}/text.txt', "text.txt' is there already"),
     ('record_teacher no.py {h}/out', 'no.py'),
     ('record_teacher {h}/modelless.py {h}/out', "modelless.py' has no 'model'"),
-    ('record_teacher {s} {h}/out', 'no distillation'),
-    ('record_teacher {kd} {h}/out --teacher b --cfg-options {u}', '--teacher b'),
-    ('record_teacher {kd} {h}/text.txt --cfg-options {u}', 'text.txt'),
+    ('record_teacher {s} {h}/out', 'Make it one: --method kd'),
+    ('record_teacher {s} {h}/out --method frskd', 'no teacher that is trained'),
+    ('record_teacher {s} {h}/out --method kd', '--teacher'),
+    ('record_teacher {s} {h}/out --teacher {s}', '--teacher needs --method'),
+    ('record_teacher {m} {h}/out --which b', '--which b'),
+    ('record_teacher {m} {h}/text.txt', 'text.txt'),
     ('report no_such_run', 'no_such_run'),
     ('report {h}/text.txt', 'text.txt'),
     ('report {h}', '{h}'),
@@ -108,6 +123,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / 'modelless.py').write_text('a = 1\n')
     (home / 'odd_model.py').write_text('model = 3\n')
     (home / 'dataless.py').write_text('train_dataloader = dict(batch_size=1)\n')
+    kd = distill(STUDENT, 'kd', TEACHER.split()[1], 'random')
+    kd.dump(home / 'kd.py')
     (home / 'page.pth').write_text('<html>404</html>')
     torch.save(zoo.plain('retinanet').state_dict(), home / 'other.pth')
     torch.save(zoo.distiller('cls').state_dict(), home / 'kd.pth')
@@ -126,8 +143,8 @@ def test_the_last_line_names_it(
     monkeypatch.chdir(tmp_path)  # for work dirs
     # Loggers of other tests may have kept a stream that is closed by now.
     monkeypatch.setattr(logging, 'raiseExceptions', False)
-    t = f'{KD} --cfg-options {UNTRAINED}'
-    filled = line.format(h=home, s=STUDENT, kd=KD, t=t, u=UNTRAINED)
+    m = f'{STUDENT} --method kd {TEACHER}'
+    filled = line.format(h=home, s=STUDENT, kd=home / 'kd.py', m=m, o='--cfg-options')
     tool, *argv = filled.split()
     with pytest.raises(SystemExit) as end:
         runpy.run_path(f'{ROOT}/tools/{tool}.py')['main'](argv)
@@ -135,4 +152,4 @@ def test_the_last_line_names_it(
     assert end.value.code == 2, said
     last = said.partition('error: ')[2]
     assert words.format(h=home) in last and 'Traceback' not in said, said
-    assert len(os.listdir(home)) == 10, 'something was left behind'
+    assert len(os.listdir(home)) == 11, 'something was left behind'

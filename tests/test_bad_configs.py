@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import zoo
+from cells import cell
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from test_matrix import cell
 
 from mmkd.build import build_model
 from mmkd.launch import MISTAKES
@@ -78,7 +78,6 @@ def everything() -> dict[str, Any]:
                 dict(type='mmkd.Align', bias=True, norm=True, relu=True, always=True),
                 dict(type='mmkd.CWT', expand_ratio=1.0, depth=1, nonlinear=True),
             ],
-            teacher_connector=dict(type='mmkd.Align', space='auto'),
             loss=dict(type='mmkd.AT', reduction='mean'),
             source='a',
         ),
@@ -89,7 +88,8 @@ def everything() -> dict[str, Any]:
             loss=dict(type='mmkd.MSE', reduction='mean'),
         ),
         loss_od=dict(
-            student='backbone[0]',
+            student=['backbone[0]', '<stages>[-1]'],
+            teacher=['a/backbone[0]', 'a/backbone.-1'],
             connector=dict(type='mmkd.Align'),
             loss=dict(type='mmkd.OFD', margin=-0.5),
         ),
@@ -112,6 +112,7 @@ def everything() -> dict[str, Any]:
         student=zoo.student('cls'),
         teachers=teachers,
         terms=terms,
+        own=dict(weight=0.5, schedule=schedule[:2]),
         student_min_match=0.5,
         trust_checkpoints=False,
         task=dict(type='mmkd.ClassificationTask'),

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 import zoo
+from cells import cell
 from mmengine.logging import MessageHub
-from test_matrix import cell
 from torch import Tensor
 
 from mmkd.launch import BUILDING, MISTAKES

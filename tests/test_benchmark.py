@@ -15,7 +15,7 @@ import zoo
 from mmengine.config import Config
 
 from mmkd.registry import MODELS
-from mmkd.yardstick import growth, page, pairs, tables
+from mmkd.yardstick import growth, page, pairs, reading, tables
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 
@@ -126,7 +126,7 @@ def test_growth(tmp_path: Path):
     assert rows[3]['disagreement'] <= 1e-4
     assert '<svg' in next(tmp_path.glob('performance_growth_*.svg')).read_text()
     assert growth.read_axes((), True) == growth.LARGE
-    said = page.growth_reading(rows)
+    said = reading.reading_of_growth(rows)
     assert 'batch 2 to 4: mmkd / by hand goes from' in said
     assert '| 9 |' in page.page({'growth': rows})
 
@@ -146,7 +146,7 @@ def test_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert len(rows) == 11
     assert all(row['disagreement'] <= 1e-5 for row in rows)
     assert all(mib > 0 for row in rows for mib in row['memory'].values())
-    monkeypatch.setattr('yardstick.cheapest.mse_mean', lambda s, t: (s - t).sum())
+    monkeypatch.setattr('mmkd.yardstick.cheapest.mse_mean', lambda s, t: (s - t).sum())
     with pytest.raises(SystemExit):
         run(tmp_path, '--losses', 'MSE', '--size', 64, '--steps', 1)
 
@@ -159,13 +159,13 @@ def test_mmrazor(
     with pytest.raises(SystemExit):
         bench('cls', tmp_path, '--mmrazor', *SMALL)
     assert 'pip install --no-deps --target FOLDER mmrazor' in capsys.readouterr().err
-    monkeypatch.setattr('yardstick.razor.check', lambda *_: None)
-    monkeypatch.setattr('yardstick.razor.write', write_like_mmrazor)
+    monkeypatch.setattr('mmkd.yardstick.razor.check', lambda *_: None)
+    monkeypatch.setattr('mmkd.yardstick.razor.write', write_like_mmrazor)
     (row,) = bench('cls', tmp_path, '--mmrazor', *SMALL, name='razor')
     assert [*row['ratios']] == ['mmkd/hand', 'mmrazor/hand'] and len(row['memory']) == 3
     assert tables.razor([row]) in page.page({'razor': [row]})
     wrong = partial(write_like_mmrazor, times=2)
-    monkeypatch.setattr('yardstick.razor.write', wrong)
+    monkeypatch.setattr('mmkd.yardstick.razor.write', wrong)
     with pytest.raises(SystemExit):
         bench('cls', tmp_path, '--mmrazor', *SMALL)
     assert 'In mmrazor the loss is' in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,15 +16,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
+from cells import cell
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from test_letkd import config
 from torch import Tensor, nn
 
-from mmkd.build import build_model
+from mmkd.build import build_model, read_config
 from mmkd.codebook import features, file, maths, stages
 from mmkd.codebook.maths import kmeans, lda, score_table, starts
-from mmkd.hooks import CheckCodebook
+from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
+from mmkd.hooks import CheckData, DescribeStudent
+from mmkd.loss import Site
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
 
@@ -163,11 +166,10 @@ def project(tmp_path: Path) -> Path:
         cv2.imwrite(str(folder / f'{i}.png'), random.integers(0, 256, (32, 32, 3)))
     teacher = build_model(zoo.student('cls', width=8), 'teacher')
     torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
-    model = config('cls', teacher_ckpt=str(tmp_path / 'teacher.pth'))
+    model = cell('letkd', 'cls').to_dict()
     for term in model['terms'].values():
-        term.loss.codebook = str(tmp_path / 'book.pth')
-    model['terms'] = model['terms'].to_dict()
-    model['input_size'] = 32
+        term['loss']['codebook'] = str(tmp_path / 'book.pth')
+    model.update(teacher_ckpt=str(tmp_path / 'teacher.pth'), input_size=32)
     for name in ('intermediate', 'penultimate'):  # 1x1 would be little
         model['student']['layers'][name]['after'] = 'backbone.layer2'
         model['terms'][f'loss_{name}']['teacher'] = 'backbone.layer1'
@@ -204,7 +206,7 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     """What it writes is what the teacher gives, and training takes it."""
     book = run(project)
     said = capsys.readouterr().out
-    assert 'M in KD layers (+' in said and 'stay in the true class' in said
+    assert 'M in layers that stay in it (+' in said and 'stay in the true class' in said
     assert not (project / 'book.pth.work').exists()
     assert book['penultimate']['centers'].shape == (16, 8)
     assert book['intermediate']['table'].shape == (40, 40)
@@ -215,13 +217,15 @@ def test_tool(project: Path, capsys: pytest.CaptureFixture[str]):
     log = model.train_step(zoo.batch('cls'), zoo.optimizer(model))
     assert log['raw_intermediate'] > 0 and log['raw_penultimate'] > 0
     loss, whole = model.terms['loss_penultimate'].loss, model.teacher
-    assert file.teacher_fingerprint(whole) == book['meta']['teacher']
-    loss.check_teacher(whole, ['backbone.layer1'])
+    assert teacher_fingerprint(whole) == book['meta']['teacher']
+    scores, feature = torch.zeros(1, 16, 4, 4), torch.zeros(1, 8, 8, 8)
+    site = Site([scores], [feature], teacher=whole, paths=([], ['backbone.layer1']))
+    loss.build(site)
     with pytest.raises(ValueError, match='backbone.layer1'):
-        loss.check_teacher(whole, ['backbone.layer3'])
+        loss.build(replace(site, paths=([], ['backbone.layer3'])))
     nn.init.zeros_(whole.head.fc.bias.data), nn.init.zeros_(whole.head.fc.weight.data)
     with pytest.raises(ValueError, match='other weights'):
-        loss.check_teacher(whole, ['backbone.layer1'])
+        loss.build(site)
     with pytest.raises(SystemExit):
         run(project)  # it is there already
 
@@ -311,7 +315,7 @@ def test_features_are_of_plain_images(project: Path):
 @pytest.mark.parametrize('kind', ['faster_rcnn', 'pspnet'])
 def test_positions_of_other_tasks(kind: str):
     """All positions are words; those of a class have sub-classes."""
-    model = MODELS.build(config(kind)).eval()
+    model = MODELS.build(cell('letkd', kind)).eval()
     found = {}
     for part, feature, targets in features.maps(model, zoo.batch(kind)):
         found[part] = features.positions(feature, part, targets, [0, 1], None)
@@ -326,15 +330,16 @@ def test_positions_of_other_tasks(kind: str):
 @pytest.mark.parametrize(
     'name',
     [
-        'letkd_faster-rcnn-r101_faster-rcnn-r50_1x_coco',
-        'letkd_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024',
-        'letkd_resnet34_resnet18_8xb32_in1k',
-        'letkd_resnet56_resnet20_1xb64_cifar100',
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+        'letkd_resnet34_resnet18_8xb32_in1k.py',
+        'letkd_resnet56_resnet20_1xb64_cifar100.py',
     ],
 )
 def test_no_augmentation(name: str):
     """Nothing random is left, and labels are resized as the image is."""
-    file = Config.fromfile(ROOT / 'configs' / 'letkd' / f'{name}.py')
+    own = ROOT / 'configs' / 'letkd' / name
+    file = read_config(name if '::' in name else own)
     before = file.train_dataloader.dataset.to_dict()
     dataset = TOOL['unaugmented'](file).to_dict()
     steps = [step['type'] for step in dataset.pop('pipeline')]
@@ -367,8 +372,8 @@ class Annotated:
 
 def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
     """The folder makes no difference; all that the codebook depends on does."""
-    own = file.data_fingerprint(Annotated())
-    assert own == file.data_fingerprint(Annotated('/b/c'))
+    own = data_fingerprint(Annotated())
+    assert own == data_fingerprint(Annotated('/b/c'))
     others = [
         Annotated(count=29),
         Annotated(classes=('dog', 'cat')),
@@ -377,11 +382,11 @@ def test_data_fingerprint(monkeypatch: pytest.MonkeyPatch):
         Annotated(seg_map_path='/a/x.png'),
         Annotated(img_path='/a/x.png'),
     ]
-    assert all(file.data_fingerprint(other) != own for other in others)
+    assert all(data_fingerprint(other) != own for other in others)
     assert (own['images'], own['classes']) == (30, 2)
-    monkeypatch.setattr(file, 'LOOKED_AT', 3)  # of a large one
-    assert file.data_fingerprint(Annotated()) == file.data_fingerprint(Annotated('/b'))
-    assert file.data_fingerprint(list(range(4)))['images'] == 4
+    monkeypatch.setattr('mmkd.fingerprint.LOOKED_AT', 3)  # of a large one
+    assert data_fingerprint(Annotated()) == data_fingerprint(Annotated('/b'))
+    assert data_fingerprint(list(range(4)))['images'] == 4
 
 
 def start(project: Path, **changes: Any) -> Any:
@@ -402,7 +407,8 @@ def start(project: Path, **changes: Any) -> Any:
         logger=SimpleNamespace(info=said.append),
     )
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    CheckCodebook().before_train(runner)
+    for hook in (CheckData(), DescribeStudent()):
+        hook.before_train(runner)
     after = torch.get_rng_state(), np.random.get_state()[1].tolist()
     assert torch.equal(before[0], after[0]) and before[1] == after[1]
     return said
@@ -413,7 +419,9 @@ def test_training_wants_the_codebook_of_its_data(project: Path):
     run(project)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         (said,) = start(project)
-        assert re.search(r'0\.044 M parameters, and 0\.\d+ M in KD layers .* 8x8', said)
+        assert re.search(
+            r'0\.044 M parameters, and 0\.\d+ M in layers that stay .* 8x8', said
+        )
         shutil.copytree(project / 'images', project / 'elsewhere')
         start(project, data_prefix=str(project / 'elsewhere'))
         next((project / 'elsewhere' / '0').iterdir()).unlink()

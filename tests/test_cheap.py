@@ -12,9 +12,10 @@ import zoo
 from mmengine.logging import MessageHub
 from torch import nn
 
-from mmkd.teacher.cheap import TeacherOptions, compile_parts
 from mmkd.recorder import Enough, Recorder
 from mmkd.registry import MODELS
+from mmkd.teacher.cheap import TeacherOptions
+from mmkd.teacher.compiled import compile_parts
 
 OLD = torch.__version__.startswith('2.1.')
 EAGER = dict(backend='eager')  # the same graphs, without a compiler

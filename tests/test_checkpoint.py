@@ -20,13 +20,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, save_checkpoint
 from torch import nn
 
-from mmkd.checkpoints.load import (
-    Report,
-    load_weights,
-    read_checkpoint,
-    read_for_mmengine,
-    read_weights,
-)
+from mmkd.checkpoints.for_mmengine import read_for_mmengine
+from mmkd.checkpoints.load import load_weights
+from mmkd.checkpoints.read import read_checkpoint, read_weights
+from mmkd.checkpoints.report import Report
 from mmkd.checkpoints.whole import is_whole
 
 
@@ -113,7 +110,9 @@ def test_what_is_not_loaded_of_the_meta_data_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     said: list[str] = []
-    monkeypatch.setattr('mmkd.checkpoints.load.print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(
+        'mmkd.checkpoints.for_mmengine.print_log', lambda text, *_: said.append(text)
+    )
     file = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict={}, meta=dict(x=Foreign())), file)
     CheckpointLoader.load_checkpoint(file)
@@ -315,7 +314,9 @@ def test_a_hash_in_the_name(
     digest = sha256(file.read_bytes()).hexdigest()[:8]
     file = file.rename(tmp_path / name.format(sha=digest))
     said: list[str] = []
-    monkeypatch.setattr('mmkd.checkpoints.load.print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(
+        'mmkd.checkpoints.read.print_log', lambda text, *_: said.append(text)
+    )
     read_checkpoint(file)
     assert len(said) == warns
     if warns:
@@ -410,7 +411,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path):
 
 def test_matching_teacher_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
-    monkeypatch.setattr('mmkd.checkpoints.load.print_log', lambda text, _: said.append(text))
+    monkeypatch.setattr(
+        'mmkd.checkpoints.load.print_log', lambda text, _: said.append(text)
+    )
     state = net().state_dict()
     del state['1.num_batches_tracked']  # old files lack it
     torch.save({**state, 'spare': torch.ones(1)}, tmp_path / 'a.pth')
@@ -538,7 +541,7 @@ def test_one_rank_of_each_node_downloads(
 ):
     """Nodes may have no disk in common."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setattr('mmkd.checkpoints.load.get_rank', lambda: rank)
+    monkeypatch.setattr('mmkd.checkpoints.download.get_rank', lambda: rank)
     monkeypatch.delenv('LOCAL_RANK', raising=False)
     if local:
         monkeypatch.setenv('LOCAL_RANK', local)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import runs
-import test_matrix
 import torch
 import zoo
+from cells import cell
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 
 from mmkd.build import build_model
-from mmkd.codebook import file
+from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
 from mmkd.losses import LetKDIntermediate, LetKDPenultimate
 from mmkd.mixin import OUR_HOOKS
 
@@ -74,7 +74,7 @@ def run(method: str, folder: Path, epochs: int, resume: bool = False) -> Any:
         find_unused_parameters=False,
     )
     hooks = [dict(type=hook) for hook in OUR_HOOKS]
-    model = test_matrix.cell(method, 'cls')
+    model = cell(method, 'cls')
     if method == 'sakd':
         model.terms.loss_branch.loss.recipe = dict(epochs=2)
     if method == 'letkd':
@@ -112,8 +112,8 @@ def make_codebook(folder: Path) -> None:
     teacher = build_model(zoo.student('cls', width=8), 'teacher')
     torch.save(dict(state_dict=teacher.state_dict()), folder / 'teacher.pth')
     meta = dict(
-        teacher=file.teacher_fingerprint(teacher),
-        data=file.data_fingerprint(runs.Images('cls')),
+        teacher=teacher_fingerprint(teacher),
+        data=data_fingerprint(runs.Images('cls')),
         paths=dict(penultimate=['backbone[-1]'], intermediate=['backbone.layer4.0']),
         subclasses=8,
     )

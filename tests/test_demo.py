@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,37 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
 
-from mmkd.build import build_model, build_runner, model_config
-from mmkd.checkpoints.load import read_weights
+from mmkd.build import build_model, build_runner, model_config, read_config
+from mmkd.checkpoints.read import read_weights
+from mmkd.launch import compose
+from mmkd.mixin import list_methods, read_method
 from mmkd.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ROOT / 'configs' / 'demo'
 sys.path.insert(0, str(ROOT / 'demo'))
 import run as demo  # noqa: E402
+import tuned  # noqa: E402
 from data import BACKGROUND, DIGITS, SCENES, prepare  # noqa: E402
+from stage import Stage  # noqa: E402
 
 TASKS = tuple(demo.TASKS)
 each_task = pytest.mark.parametrize('task', TASKS)
 each_distillation = pytest.mark.parametrize(
-    'file',
-    [
-        file
-        for file in sorted(CONFIGS.glob('*/[a-z]*.py'))
-        if file.stem not in ('student', 'teacher')
-    ],
-    ids=lambda file: f'{file.parent.name}-{file.stem}',
+    ('task', 'method'), [(task, name) for task in TASKS for name in tuned.TABLE[task]]
 )
+
+
+@pytest.fixture(autouse=True)
+def quick_bases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For 'mmdet::_base_/…' mmengine looks through all of mmdet's models, in vain."""
+
+    def in_vain(package: str, file: str) -> None:
+        raise ValueError(file)
+
+    monkeypatch.setattr('mmengine.config.config._get_external_cfg_path', in_vain)
 
 
 def fingerprint(folder: Path) -> str:
@@ -58,14 +69,12 @@ def found(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-def test_data_are_always_the_same(data: Path, tmp_path: Path) -> None:
-    assert fingerprint(data) == fingerprint(prepare(tmp_path / 'again'))
-
-
-def test_data_are_written_once_and_never_by_halves(tmp_path: Path) -> None:
+def test_data_are_always_the_same_and_never_written_by_halves(
+    data: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / 'data'
     (folder / 'cls').mkdir(parents=True)  # cut short, long ago
-    prepare(folder)
+    assert fingerprint(prepare(folder)) == fingerprint(data)
     times = {file: file.stat().st_mtime_ns for file in folder.rglob('*')}
     prepare(folder)
     assert times == {file: file.stat().st_mtime_ns for file in folder.rglob('*')}
@@ -74,7 +83,7 @@ def test_data_are_written_once_and_never_by_halves(tmp_path: Path) -> None:
 
 @each_task
 def test_stock_data_sets_read_them(found: Path, task: str) -> None:
-    config = Config.fromfile(CONFIGS / task / 'student.py')
+    config = read_config(tuned.config_of(task, 'student'))
     counts = DIGITS if task == 'cls' else SCENES
     for split, count in counts.items():
         dataset = build_runner_dataset(config, split)
@@ -87,7 +96,7 @@ def test_stock_data_sets_read_them(found: Path, task: str) -> None:
 
 
 def build_runner_dataset(config: Config, split: str) -> Any:
-    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.registry import DATASETS
 
     init_default_scope(config.default_scope)
     return DATASETS.build(config[f'{split}_dataloader'].dataset)
@@ -113,33 +122,139 @@ def test_boxes_masks_and_classes_agree(data: Path, split: str) -> None:
         assert (drawn == classes).all()
 
 
+@cache
+def baseline(task: str) -> nn.Module:
+    return build_model(model_config(tuned.config_of(task, 'student')), 'baseline')
+
+
 @each_distillation
-def test_configs_distil_the_baseline(file: Path) -> None:
-    config = model_config(file)
-    letkd = file.stem == 'letkd'
-    if config['type'] == 'mmkd.Distiller':
-        config['teacher_ckpt'] = 'random'
-    for term in config['terms'].values():
-        if 'codebook' in term['loss']:
-            term['loss']['codebook'] = 'random'
-        if 'recipe' in term['loss']:
-            term['loss']['recipe'] = 'random'
-    model = MODELS.build(config)
-    baseline = build_model(model_config(file.with_name('student.py')), 'baseline')
-    weights = model.student.state_dict()
-    if letkd:  # its layers stay
-        weights = {key: w for key, w in weights.items() if 'kd_layers' not in key}
-    baseline.load_state_dict(weights, strict=True)
-    if config['type'] == 'mmkd.Distiller':
-        models = (baseline, model.teacher)
+def test_methods_distil_the_baseline(task: str, method: str) -> None:
+    trial = tuned.describe(method).get('trial', {})
+    settings = {f'model.{key}': value for key, value in trial.items()}
+    settings.update(tuned.options(task, method))
+    config = tuned.distilled(task, method, Path('random'), settings)
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    weights = model.student.state_dict()  # the layers of letKD stay, beside its own
+    weights = {key: w for key, w in weights.items() if 'kd_layers' not in key}
+    baseline(task).load_state_dict(weights, strict=True)
+    if tuned.needs_teacher(task, method):
+        models = (baseline(task), model.teacher)
         sizes = [sum(p.numel() for p in m.parameters()) for m in models]
         assert sizes[1] > 3 * sizes[0]
+
+
+def stages(task: str, method: str, home: Path) -> list[Stage]:
+    """Teacher, baseline and distilled student, as the demo makes them."""
+    words = ['--task', task, '--method', method, '--work-dir', str(home)]
+    made = demo.make_stages(demo.parse_args(words), task, home / 'data')
+    made[2].arguments = tuned.arguments(task, method, home / 'teacher.pth')
+    return made
+
+
+@each_distillation
+def test_the_command_says_what_the_table_says(
+    task: str, method: str, tmp_path: Path
+) -> None:
+    """As text that a user could type; and the fragment's numbers stay else."""
+    command = stages(task, method, tmp_path)[2].command('train')
+    parse = runpy.run_path(command[0])['parse_args']
+    model = compose(parse(command[1:])).model
+    expected = tuned.distilled(task, method, tmp_path / 'teacher.pth').model
+    assert model.to_dict() == expected.to_dict()
+    own = tuned.TABLE[task][method]
+    part = read_method(method, tuned.kinds(task))
+    for name, term in part['terms'].items():
+        if f'terms.{name}.weight' not in own:
+            assert model.terms[name].get('weight', 1.0) == term.get('weight', 1.0)
+    for key, value in own.items():
+        found = model
+        for name in key.split('.'):
+            found = found[name]
+        assert found == value
+
+
+def test_a_method_without_tuned_numbers_has_those_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tuned.TABLE, 'cls', {})
+    config = tuned.distilled('cls', 'kd', tmp_path)
+    assert config.model.terms == read_method('kd', ['cls'])['terms']
+
+
+@each_task
+def test_all_methods_with_a_form_for_a_task_are_offered(task: str) -> None:
+    kinds = tuned.kinds(task)
+    forms = {name for name in list_methods() if can_read(name, kinds)}
+    assert set(tuned.methods(task)) == forms >= set(tuned.TABLE[task])
+
+
+def can_read(method: str, kinds: list[str]) -> bool:
+    try:
+        return bool(read_method(method, kinds))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize(('task', 'method'), [('cls', 'nope'), ('det', None)])
+def test_methods_that_are_not_there_are_named(
+    task: str, method: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that nobody knows, and one that has no form for the task."""
+    method = method or sorted(set(list_methods()) - set(tuned.methods(task)))[0]
+    with pytest.raises(SystemExit):
+        demo.parse_args(['--task', task, '--method', method])
+    offered = ', '.join(tuned.methods(task))
+    assert f"{method}: for '{task}' there are {offered}" in capsys.readouterr().err
+
+
+def test_what_a_method_needs_is_made_before_it_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codebook; also where the training is stopped, and taken up again."""
+    commands = []
+
+    def listen(stage: Stage, command: list[str], validated: Any = None) -> None:
+        commands.append(command)
+        if not validated:
+            Path(command[2]).touch()
+        elif len(commands) == 2:
+            raise KeyboardInterrupt
+        else:
+            stage.save(epoch=1)
+
+    monkeypatch.setattr(Stage, 'listen', listen)
+    with pytest.raises(KeyboardInterrupt):
+        stages('cls', 'letkd', tmp_path)[2].run('')
+    stages('cls', 'letkd', tmp_path)[2].run('')
+    tools = [Path(command[0]).stem for command in commands]
+    assert tools == ['build_codebook', 'train', 'train']
+    made = commands[0][2]
+    assert f'model.terms.loss_penultimate.loss.codebook={made}' in commands[2]
+    assert f'model.terms.loss_intermediate.loss.codebook={made}' in commands[2]
+    assert not any('codebook=' in word for word in commands[0])
+
+
+def test_a_run_of_other_settings_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, first = stages('cls', 'kd', tmp_path)
+    first.load()
+    first.save(done=True)
+    _, _, second = stages('cls', 'kd', tmp_path)
+    second.load()
+    assert second.state['done']
+    table = {'kd': {'terms.loss_kd.weight': 3.0}}
+    monkeypatch.setitem(tuned.TABLE, 'cls', table)
+    _, _, third = stages('cls', 'kd', tmp_path)
+    third.load()
+    assert not third.state['done']
 
 
 @each_task
 def test_configs_train(found: Path, task: str, tmp_path: Path) -> None:
     """One iteration of the baseline through the Runner, and one validation batch."""
-    config = Config.fromfile(CONFIGS / task / 'student.py')
+    config = read_config(tuned.config_of(task, 'student'))
     config.work_dir = str(tmp_path)
     for loader in (config.train_dataloader, config.val_dataloader):
         loader.dataset.indices = 2
@@ -149,12 +264,6 @@ def test_configs_train(found: Path, task: str, tmp_path: Path) -> None:
     if task in ('det', 'ins'):  # its metric wants all images
         config.val_dataloader = config.val_evaluator = config.val_cfg = None
     build_runner(config).train()
-
-
-def test_unknown_methods_are_named(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit):
-        demo.parse_args(['--task', 'all', '--method', 'fitnet'])
-    assert "for 'det' there are cwd, cwt, frskd, kd" in capsys.readouterr().err
 
 
 def run_demo(*args: str, **options: Any) -> subprocess.CompletedProcess:
@@ -191,7 +300,7 @@ def test_an_interrupted_demo_goes_on(data: Path) -> None:
     folder = data.parent / 'quick_seed0' / 'cls'
     progress = json.loads((folder / 'cwt' / 'progress.json').read_text())
     assert progress['epoch'] == 6 and progress['result'] > 16  # chance is 10
-    student = build_model(model_config(CONFIGS / 'cls/student.py'), 'student')
+    student = build_model(model_config(tuned.config_of('cls', 'student')), 'student')
     student.load_state_dict(read_weights(folder / 'cwt/student_last.pth'), strict=True)
     assert_whole(folder / 'report_cwt')
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
 
-import pytest
-import torch
 import zoo
 from mmengine.config import Config
 
 import mmkd.losses
-from mmkd.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,27 +19,6 @@ def blocks(file: str) -> list[str]:
 
 def block(file: str, words: str) -> str:
     return next(code for code in blocks(file) if words in code)
-
-
-@pytest.fixture
-def sp_loss(monkeypatch: pytest.MonkeyPatch):
-    """The example's file, imported as it would be."""
-    module = types.ModuleType('mmkd.losses.sp')
-    exec(block('CONTRIBUTING.md', 'class SP'), module.__dict__)
-    monkeypatch.setitem(sys.modules, 'mmkd.losses.sp', module)
-    yield module.SP()
-    MODELS.module_dict.pop('SP')
-
-
-def test_the_example_of_a_method(sp_loss, tmp_path: Path):
-    x = torch.randn(2, 3, 4, 4)
-    assert sp_loss(x, 2 * x) < 1e-12  # a factor does not matter
-    fragment = tmp_path / 'sp_cls.py'
-    fragment.write_text(block('CONTRIBUTING.md', 'loss_sp='))
-    terms = Config.fromfile(str(fragment)).terms
-    distiller = zoo.distiller('cls', terms=terms).train()
-    log = distiller.train_step(zoo.batch('cls'), zoo.optimizer(distiller))
-    assert torch.allclose(log['loss_sp'], 3000 * log['raw_sp'])
 
 
 def test_the_readmes_config_is_the_one_that_ships():
@@ -71,3 +45,5 @@ def test_every_file_of_the_package_is_in_the_readmes_tree():
     tree = (ROOT / 'README.md').read_text()
     for file in (ROOT / 'mmkd').glob('*.py'):
         assert file.name == '__init__.py' or f'  {file.name} ' in tree, file.name
+    for file in (ROOT / 'mmkd').glob('*/__init__.py'):
+        assert f'  {file.parent.name}/ ' in tree, file.parent.name

@@ -18,8 +18,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmkd.build import build_model
+from mmkd.checkpoints.broken import broken_weights, check_weights
 from mmkd.checkpoints.load import load_weights
-from mmkd.finite import IN_A_ROW, Guard, broken_weights, check_weights
+from mmkd.finite import IN_A_ROW, Guard
 
 NAN, INF = float('nan'), float('inf')
 

@@ -15,11 +15,11 @@ import runs
 import torch
 from mmengine.fileio import get_file_backend
 
-from mmkd.codebook.work import Work
 from mmkd.checkpoints.whole import WholeFiles, is_whole, save, whole
+from mmkd.codebook.work import Work
 from mmkd.hooks import CheckpointHook, SeedIterations
 from mmkd.hooks.checkpoints import Waiting
-from mmkd.hooks.seed_iterations import Order
+from mmkd.hooks.order import Order
 from mmkd.registry import HOOKS
 
 HERE = Path(__file__).parent

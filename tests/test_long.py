@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import runs
 import torch
+from cells import cell
 from mmengine.hooks import Hook
-from test_matrix import cell
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 

@@ -128,7 +128,7 @@ def test_back_to_the_student_alone():
 def test_a_file_without_terms(tmp_path: Path):
     (tmp_path / 'none.py').write_text('weight = 1.')
     with pytest.raises(ValueError, match="none.py' has no 'terms'"):
-        read_method(tmp_path / 'none.py', {})
+        read_method(tmp_path / 'none.py', ['cls'])
 
 
 def test_without_the_packages_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -137,10 +137,13 @@ def test_without_the_packages_configs(monkeypatch: pytest.MonkeyPatch, tmp_path:
         list_methods()
     carried = tmp_path / 'mmkd' / '.mim' / 'configs' / '_base_' / 'methods'
     carried.mkdir(parents=True)  # as in a wheel
-    (carried / 'own_cls.py').write_text('terms = dict()')
+    (carried / 'own.py').write_text('cls = dict(terms=dict())')
     assert list_methods() == ['own']
-    with pytest.raises(ValueError, match="'own' has no form for seg models"):
-        read_method('own', dict(type='X', decode_head={}))
+    assert read_method('own', ['cls']) == dict(terms={})
+    with pytest.raises(
+        ValueError, match="'own' has no form for seg models, only for c"
+    ):
+        read_method('own', ['seg'])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ import zoo
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmkd.paths import find_module, parse
+from mmkd.paths import (
+    FORWARD,
+    find_method,
+    find_module,
+    is_role,
+    parse,
+    play,
+    resolve,
+    split_network,
+)
 from mmkd.recorder import Enough, Recorder
 
 
@@ -111,7 +120,9 @@ def test_unknown_path_names_the_nearest():
         record('haed')
 
 
-@pytest.mark.parametrize('path', ['', 'a b', 'head:output', 'head[', 'head@x'])
+@pytest.mark.parametrize(
+    'path', ['', 'a b', 'head:output', 'head[', 'head@x', 'a/head', '<logits>', 'a()()']
+)
 def test_malformed_path(path: str):
     with pytest.raises(ValueError, match='is not a path'):
         parse(path)
@@ -286,25 +297,50 @@ def test_inference_tensors():
 @pytest.mark.parametrize(
     ('path', 'tap'),
     [
-        ('backbone', ('backbone', 'output', 0, None, ())),
-        ('a.b-c.0', ('a.b-c.0', 'output', 0, None, ())),
-        ('neck[2]', ('neck', 'output', 0, None, (2,))),
-        ('neck[-1][0]', ('neck', 'output', 0, None, (-1, 0))),
-        ('neck[:4]', ('neck', 'output', 0, None, (slice(None, 4),))),
-        ('neck[1:-1:2]', ('neck', 'output', 0, None, (slice(1, -1, 2),))),
-        ("neck['a']", ('neck', 'output', 0, None, ('a',))),
-        ('neck["a"][b]', ('neck', 'output', 0, None, ('a', 'b'))),
-        ("neck['XaX']", ('neck', 'output', 0, None, ('XaX',))),
-        ('head:input', ('head', 'input', 0, None, ())),
-        ('head:input.12', ('head', 'input', 12, None, ())),
-        ('head:input.x', ('head', 'input', 'x', None, ())),
-        ('head@3', ('head', 'output', 0, 3, ())),
-        ('head:input.1@-12[0]', ('head', 'input', 1, -12, (0,))),
-        ('head@*[1]', ('head', 'output', 0, '*', (1,))),
+        ('backbone', ('backbone', FORWARD, 'output', 0, None, ())),
+        ('a.b-c.-1', ('a.b-c.-1', FORWARD, 'output', 0, None, ())),
+        ('neck[2]', ('neck', FORWARD, 'output', 0, None, (2,))),
+        ('neck[-1][0]', ('neck', FORWARD, 'output', 0, None, (-1, 0))),
+        ('neck[:4]', ('neck', FORWARD, 'output', 0, None, (slice(None, 4),))),
+        ('neck[1:-1:2]', ('neck', FORWARD, 'output', 0, None, (slice(1, -1, 2),))),
+        ("neck['a']", ('neck', FORWARD, 'output', 0, None, ('a',))),
+        ('neck["a"][b]', ('neck', FORWARD, 'output', 0, None, ('a', 'b'))),
+        ("neck['XaX']", ('neck', FORWARD, 'output', 0, None, ('XaX',))),
+        ('head:input', ('head', FORWARD, 'input', 0, None, ())),
+        ('head:input.12', ('head', FORWARD, 'input', 12, None, ())),
+        ('head:input.x', ('head', FORWARD, 'input', 'x', None, ())),
+        ('head@3', ('head', FORWARD, 'output', 0, 3, ())),
+        ('head:input.1@-12[0]', ('head', FORWARD, 'input', 1, -12, (0,))),
+        ('head@*[1]', ('head', FORWARD, 'output', 0, '*', (1,))),
+        ('head.get()[1]', ('head', 'get', 'output', 0, None, (1,))),
+        ('a.head.get():input.x@-1', ('a.head', 'get', 'input', 'x', -1, ())),
+        ('get()', ('', 'get', 'output', 0, None, ())),
     ],
 )
 def test_what_a_path_says(path: str, tap: tuple):
     assert tuple(parse(path)) == tap
+
+
+@pytest.mark.parametrize(
+    ('path', 'place'),
+    [('a.b[0]', 'a.b'), ('a.b.get()@-1', 'a.b.get()'), ('get()', 'get()')],
+)
+def test_the_place_of_a_path(path: str, place: str):
+    assert parse(path).place == place
+
+
+@pytest.mark.parametrize(
+    ('path', 'parts'),
+    [
+        ('head.fc', (None, 'head.fc')),
+        ('a-1/head.fc[0]', ('a-1', 'head.fc[0]')),
+        ('a/<stages>[1:]', ('a', '<stages>[1:]')),
+        ("neck['a/b']", (None, "neck['a/b']")),
+        ('a/b/c', ('a', 'b/c')),  # and 'b/c' is no path
+    ],
+)
+def test_the_network_of_a_path(path: str, parts: tuple):
+    assert split_network(path) == parts
 
 
 @pytest.mark.parametrize(
@@ -320,6 +356,154 @@ def test_nearest_names(name: str, near: str):
     net = nn.ModuleDict({**parts, 'head': nn.Identity()})
     with pytest.raises(ValueError, match=f"no module '{name}'. {near}$|{near}\\.$"):
         find_module(net, name)
+
+
+# -- children from the last, methods, roles --------------------------------------------
+
+
+class Deep(nn.Module):
+    """Blocks in a row, and a head that makes targets when it is asked for a loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+        self.same = self.layer[0]  # one module under two names
+        self.head = Head()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head.loss(self.layer(x))
+
+
+class Head(nn.Module):
+    scale = 2.0
+
+    def loss(self, x: Tensor) -> Tensor:
+        labels, weights = self.get_targets(x, scale=self.scale)
+        return (labels * weights).sum() + self.kind(x)
+
+    def get_targets(self, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        return x * scale, x + 1
+
+    @staticmethod
+    def kind(x: Tensor) -> Tensor:
+        return x.sum()
+
+
+def test_children_are_counted_from_the_last():
+    net = Deep()
+    for name, full in (('layer.-1.-1', 'layer.1.0'), ('layer.-2', 'layer.0')):
+        assert find_module(net, name) is net.get_submodule(full)
+        assert resolve(net, f'{name}:input[0]', dict.get) == [f'{full}:input[0]']
+    with Recorder(net, ['layer.-1.-1']) as recorder:
+        net(torch.ones(1, 2))
+    assert torch.equal(recorder['layer.-1.-1'][0], net.layer(torch.ones(1, 2)))
+    odd = nn.ModuleDict({'-1': nn.ReLU(), 'b': nn.Identity()})
+    assert find_module(odd, '-1') is odd['-1']  # a name goes first
+
+
+@pytest.mark.parametrize('name', ['layer.-3', 'layer.-0', 'head.scale', 'layer..0'])
+def test_children_that_are_not_there(name: str):
+    with pytest.raises(ValueError, match=f"Deep has no module '{name}'"):
+        find_module(Deep(), name)
+
+
+def test_methods_are_recorded_and_left_as_they_were():
+    net, x = Deep(), torch.ones(1, 2)
+    paths = ['head.get_targets()[0]', 'head.get_targets():input', 'head.kind()']
+    with Recorder(net, paths) as recorder:
+        y = net(x)
+    assert torch.equal(recorder[paths[0]][0], recorder[paths[1]][0] * 2)
+    assert recorder['head.kind()'][0] == recorder[paths[1]][0].sum()
+    assert not {'get_targets', 'kind', 'forward'} & set(vars(net.head))
+    assert torch.equal(net(x), y)
+
+
+def test_a_method_that_is_on_the_instance_comes_back():
+    net = Deep()
+    net.head.get_targets = own = lambda x, scale: (x, x)
+    net.head.other = lambda: None
+    with Recorder(net, ['head.get_targets()[1]', 'head.other()']) as recorder:
+        net(torch.ones(1, 2))
+    assert vars(net.head)['get_targets'] is own and callable(net.head.other)
+    assert not recorder.fired('head.other()')
+
+
+@pytest.mark.parametrize(
+    'way', [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_copies_made_while_methods_are_recorded_are_clean(way):
+    net = Deep()
+    paths = ['head.get_targets()[0]', 'head.kind()', 'layer.0', 'same']
+    with Recorder(net, paths) as recorder:
+        twin = way(net)
+        assert not recorder.fired('head.kind()')
+        twin.head.scale = 0.0
+        value = twin(torch.ones(1, 2))
+        assert not recorder.fired('head.kind()') and not recorder.fired('same')
+    assert value == twin.layer(torch.ones(1, 2)).sum()
+    assert twin.same is twin.layer[0]
+
+
+@pytest.mark.parametrize('paths', [['layer.0', 'same'], ['same', 'layer.0:input']])
+@pytest.mark.parametrize('enough', [False, True])
+def test_one_module_under_two_names(paths: list[str], enough: bool):
+    net, x = Deep(), torch.ones(1, 2)
+    with Recorder(net, paths, enough=enough) as recorder:
+        if enough:
+            with pytest.raises(Enough):
+                net(x)
+        else:
+            net(x)
+    wanted = {'layer.0': net.same(x), 'same': net.same(x), 'layer.0:input': x}
+    assert all(torch.equal(recorder[path][0], wanted[path]) for path in paths)
+    assert 'forward' not in vars(net.same)
+
+
+def test_a_missing_method_names_the_nearest():
+    for name, words in (
+        ('get_target', r"Head has no method 'get_target\(\)'. Nearest: .*get_targets"),
+        ('x1234567', 'No similar name'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            find_method(Head(), name)
+    with pytest.raises(ValueError, match="Deep has no method 'head"):
+        find_method(Deep(), 'head')  # that is a module
+    net = Deep()
+    with pytest.raises(ValueError, match='no method'), Recorder(net, ['same', 'no()']):
+        pass
+    assert 'forward' not in vars(net.same)  # nothing was wrapped
+
+
+PLAYERS = dict(
+    logits='head[0]', maps='neck', stages=['layer.0', 'layer.-1', 'head'], none=[]
+)
+
+
+@pytest.mark.parametrize(
+    ('path', 'found'),
+    [
+        ('<logits>', ['head[0]']),
+        ('<maps>[:4]', ['neck[:4]']),
+        ('<maps>[0]:input@-1', ['neck:input@-1[0]']),
+        ('<maps>@-1', ['neck@-1']),
+        ('<stages>', ['layer.0', 'layer.-1', 'head']),
+        ('<stages>[-1]', ['head']),
+        ('<stages>[:-1]', ['layer.0', 'layer.-1']),
+        ('<stages>[1].-1:input', ['layer.-1.-1:input']),
+        ('head', ['head']),
+    ],
+)
+def test_roles(path: str, found: list[str]):
+    assert is_role(path) == path.startswith('<')
+    assert play(path, PLAYERS.__getitem__) == found
+
+
+@pytest.mark.parametrize(
+    'path', ['<stages>[3]', '<stages>[5:]', '<stages>[a]', '<none>']
+)
+def test_a_role_that_nobody_plays(path: str):
+    with pytest.raises(ValueError, match=r'no such one among the \d: \['):
+        play(path, PLAYERS.__getitem__)
 
 
 def test_each_call_is_its_own():

@@ -26,8 +26,13 @@ from mmkd.build import build_model, read_config
 from mmkd.datasets.views import CHECKED
 from mmkd.losses import KD
 from mmkd.mixin import OUR_HOOKS
-from mmkd.recording.reader import Recital, Recording, TopK, Whole
+from mmkd.recording.folder import make_files
+from mmkd.recording.levels import TopK, Whole
+from mmkd.recording.plan import check_level, temperatures
+from mmkd.recording.reader import Recording
+from mmkd.recording.recorder import Recital
 from mmkd.registry import MODELS
+from mmkd.terms import build_terms
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES, VIEWS, BATCH = 12, 2, 4
@@ -195,7 +200,7 @@ def test_views_of_an_endless_sampler(
     """Each time round shows the next view, also where the ranks go round together."""
     from mmengine.dataset import sampler as upstream
 
-    from mmkd.datasets import views as ours
+    from mmkd.datasets import view_sampler as ours
 
     init_default_scope('mmpretrain')
     loader = recorded(made).train_dataloader
@@ -349,7 +354,7 @@ def test_a_full_disk(made: Path, small_disk: Path, capsys: pytest.CaptureFixture
     [
         (['--max-gb', '1e-9'], 'more than --max-gb 1e-09'),
         (['--top-k', '64'], 'no term compares softmax probabilities of more'),
-        (['--teacher', 'other'], r"has \['teacher'\]"),
+        (['--which', 'other'], r"--which other: the config has \['teacher'\]"),
         (
             [
                 '--cfg-options',
@@ -586,6 +591,29 @@ def test_error_of_top_k(k: int, tau: float, tmp_path: Path):
         assert 0 < abs(loss - approximate) < bound[i]
 
 
+KD4, KD1 = dict(type='mmkd.KD', tau=4), dict(type='mmkd.KD', tau=1)
+
+
+@pytest.mark.parametrize(
+    ('terms', 'tau'),
+    [
+        ([dict(loss=KD4)], 4),
+        ([dict(loss=KD4), dict(loss=KD4)], 4),
+        ([dict(loss=KD4), dict(loss=KD1)], 0),
+        ([dict(loss=KD4), dict(loss=dict(type='mmkd.MSE'))], 0),
+        ([dict(loss=dict(type='mmkd.BinaryKD', tau=4))], 0),
+        ([dict(loss=KD4, teacher_connector=dict(type='mmkd.Uniformize'))], 0),
+        ([dict(loss=KD4, connector=dict(type='mmkd.Uniformize'))], 4),
+        ([dict(loss=KD4, student=['head.fc', 'neck'], teacher=['x', 'head.fc'])], 4),
+    ],
+)
+def test_the_largest_are_kept_where_a_softmax_is_all(terms: list[dict], tau: float):
+    """And where all that read a path want it at one temperature."""
+    config = {f'loss_{i}': dict(student='head.fc') | t for i, t in enumerate(terms)}
+    found = temperatures(build_terms(config, dict(teacher={})).values())
+    assert found['head.fc'] == tau and found.get('x', tau) == tau
+
+
 def test_half_precision_and_top_k_through_the_tool(made: Path, tmp_path: Path):
     tool(
         made / 'kd.py', tmp_path / 'rec', '--views', VIEWS,
@@ -615,7 +643,7 @@ def test_the_size_is_told_before(form: dict[str, Any], dtype: str, tmp_path: Pat
         'map': [dict(shape=[2, 3], dtype=dtype), dict(shape=[5], dtype=dtype)],
         'head': [dict(shape=[zoo.CLASSES], dtype=dtype, **form)],
     }
-    one._prepare()
+    make_files(one.folder, one.meta, one.gigabytes)
     arrays = {file.stem: np.load(file) for file in one.folder.glob('*.npy')}
     del arrays['done']
     total = sum(array.nbytes for array in arrays.values())
@@ -623,10 +651,9 @@ def test_the_size_is_told_before(form: dict[str, Any], dtype: str, tmp_path: Pat
 
 
 def test_half_precision_refuses_what_it_cannot_hold():
-    one = recital(zoo.distiller('cls'), runs.Images('cls'))
     form = dict(shape=[2], dtype='float16')
-    one._check_level('x', torch.ones(3, 2), form)
+    check_level('x', torch.ones(3, 2), form)
     with pytest.raises(ValueError, match='take --dtype float32'):
-        one._check_level('x', torch.full((3, 2), 7e4), form)
+        check_level('x', torch.full((3, 2), 7e4), form)
     with pytest.raises(ValueError, match='resize them to one size'):
-        one._check_level('x', torch.ones(3, 4), form)
+        check_level('x', torch.ones(3, 4), form)

@@ -22,20 +22,23 @@ from mmengine.config import Config
 
 import mmkd
 from mmkd.build import build_model, build_runner
-from mmkd.report import charts
+from mmkd.report import curves
 from mmkd.report.answers import truth
 from mmkd.report.command import main
-from mmkd.report.compare import compare, spread
-from mmkd.report.drawing import POINTS, Line, mean_curve, short, si, spread_labels
+from mmkd.report.compare import spread
+from mmkd.report.drawing import short, si
 from mmkd.report.features import CKA, hsic, small, tapped_layers
 from mmkd.report.figures import Gallery
+from mmkd.report.images import Images
+from mmkd.report.lines import POINTS, Line, mean_curve, spread_labels
 from mmkd.report.measure import count_macs, count_parameters
 from mmkd.report.parts import duration, plain_table
 from mmkd.report.pictures import draw_answer, enlarge
-from mmkd.report.runs import find_work_dirs, read_run
+from mmkd.report.roles import compare
 from mmkd.report.settings import difference
 from mmkd.report.study import study
-from mmkd.report.subjects import Images, Subject
+from mmkd.report.subjects import Subject
+from mmkd.report.work_dirs import find_work_dirs, read_run
 
 STUDENT, TEACHER = zoo.student('cls'), zoo.student('cls', width=8)
 KD = dict(
@@ -211,7 +214,7 @@ def test_metrics_are_found_or_given(tmp_path: Path):
         file.write_text(text.replace('"time": 0.1', '"aAcc": 3, "coco/segm_mAP": 0.5'))
     runs = [read_run(path) for path in find_work_dirs(tmp_path)]
     assert compare(runs).metrics == ['coco/segm_mAP', 'mIoU']
-    assert charts.scaled('coco/segm_mAP', 0.5) == 50
+    assert curves.scaled('coco/segm_mAP', 0.5) == 50
     assert compare(runs, metric='aAcc').metric == 'aAcc'
     with pytest.raises(ValueError, match='never logged'):
         compare(runs, metric='bAcc')
@@ -236,7 +239,7 @@ def test_spread():
 def test_the_tasks_own_loss(tmp_path: Path, entry, task):
     run = read_run(write(tmp_path / 'run', KD))
     run.train = [dict(entry, iter=1)]
-    assert charts.task_loss(run) == [(1, pytest.approx(task))]
+    assert curves.task_loss(run) == [(1, pytest.approx(task))]
 
 
 def test_a_terms_weight_follows_its_schedule(tmp_path: Path):
@@ -244,7 +247,7 @@ def test_a_terms_weight_follows_its_schedule(tmp_path: Path):
     term = dict(KD['terms']['loss_kd'], schedule=ramp)
     model = dict(KD, terms=dict(loss_kd=term))
     run = read_run(write(tmp_path / 'run', model, [1.0, 2.0, 3.0]))
-    curve = charts.weight_curve(run, 'loss_kd')
+    curve = curves.weight_curve(run, 'loss_kd')
     assert [y for _, y in curve] == pytest.approx([0.8, 1.8, 2, 2, 0, 0])
 
 
@@ -254,8 +257,8 @@ def test_a_terms_weight_for_several_teachers(tmp_path: Path):
     model = {**KD, 'terms': terms, 'teachers': teachers}
     run = read_run(write(tmp_path / 'run', model))
     for key, weight in (('loss_kd_a', 1), ('loss_kd_b', 2)):
-        assert {y for _, y in charts.weight_curve(run, key)} == {weight}
-    assert charts.weight_curve(run, 'loss_other') == []
+        assert {y for _, y in curves.weight_curve(run, key)} == {weight}
+    assert curves.weight_curve(run, 'loss_other') == []
 
 
 def test_difference_of_settings():

@@ -9,13 +9,14 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from mmkd.loss import Loss, Site, exact
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
-from mmkd.term import Term, build_terms, count_classes
+from mmkd.term import Term
 
 MSE = dict(type='mmkd.MSE')
-SUM = dict(type='mmkd.MSE', reduction='batch')
+CWT = dict(type='mmkd.CWT')
 
 
 class Levels(nn.Module):
@@ -35,8 +36,10 @@ class Levels(nn.Module):
 
 
 class Half(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, x[..., ::2, ::2]
+    count = 2
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (x, x[..., ::2, ::2])[: self.count]
 
 
 def recorded(model: nn.Module, *paths: str) -> Recorder:
@@ -45,10 +48,16 @@ def recorded(model: nn.Module, *paths: str) -> Recorder:
     return recorder
 
 
-def both(width: int = 4, size: int = 4) -> tuple[Recorder, Recorder]:
+PATHS = ('neck', 'neck[0]', 'neck[1]', 'head', 'stem')
+
+
+def both(width: int = 4, size: int = 4) -> dict[str, Recorder]:
     """A narrow student and a teacher, in which the head and the neck are watched."""
-    paths = ('neck', 'neck[0]', 'neck[1]', 'head', 'stem')
-    return recorded(Levels(4), *paths), recorded(Levels(width, size), *paths)
+    networks = dict(student=Levels(4), teacher=Levels(width, size))
+    return {name: recorded(model, *PATHS) for name, model in networks.items()}
+
+
+SITE = Site([], [], classes=5)
 
 
 def term(student: Any = 'neck', loss: dict = MSE, **settings: Any) -> Term:
@@ -56,47 +65,72 @@ def term(student: Any = 'neck', loss: dict = MSE, **settings: Any) -> Term:
 
 
 @MODELS.register_module(force=True)
-class Witness(nn.Module):
+class Witness(Loss):
     """A loss that notes what it is given."""
 
     same_shape = False
 
-    def __init__(self, joint: bool = False) -> None:
+    def __init__(self, joint: bool = False, any_levels: bool = False) -> None:
         super().__init__()
         self.joint = joint
+        self.any_levels = any_levels
         self.seen: list[Any] = []
-
-    def build(self, *given: Any) -> None:
-        self.built = given
 
     def forward(self, student: Any, teacher: Any, targets: Any = None) -> Tensor:
         self.seen.append((student, teacher, targets))
         return torch.tensor(10.0 ** len(self.seen))
 
 
+@MODELS.register_module(force=True)
+class Learner(Loss):
+    """A loss with a weight of its own for every channel of the teacher."""
+
+    same_shape = False
+
+    def __init__(self, joint: bool = False) -> None:
+        super().__init__()
+        self.joint = joint
+
+    def build(self, site: Site) -> None:
+        self.site = site
+        example = site.teachers[-1]
+        self.scale = nn.Parameter(torch.ones(example.shape[1]))
+        if example.shape[-1] == 1:
+            raise ValueError('odd')
+
+    @exact
+    def forward(self, student: Any, teacher: Any, targets: Any = None) -> Tensor:
+        if self.joint:
+            return sum((x.sum() for x in student), start=0.0) * self.scale.sum()
+        return (student.mean() - teacher.mean(dim=(0, 2, 3)) * self.scale).sum()
+
+
 WITNESS = dict(type='mmkd.Witness')
+LEARNER = dict(type='mmkd.Learner')
 
 
 # -- values ----------------------------------------------------------------------------
 
 
 def test_levels_are_summed():
-    s, t = both()
+    records = both()
+    s, t = records.values()
     pairs = zip(s['neck'], t['neck'])
     expected = sum((a - b).square().mean().item() for a, b in pairs)
-    assert term()(s, t).item() == pytest.approx(expected)
-    assert term(['neck[0]', 'neck[1]'])(s, t).item() == pytest.approx(expected)
-    swapped = term('neck[0]', teacher='stem')(s, t).item()
+    assert term()(records).item() == pytest.approx(expected)
+    assert term(['neck[0]', 'neck[1]'])(records).item() == pytest.approx(expected)
+    swapped = term('neck[0]', teacher='stem')(records).item()
     assert swapped == pytest.approx(
         (s['stem'][0] - t['stem'][0]).square().mean().item()
     )
 
 
 def test_levels_are_given_one_by_one_or_together():
-    s, t = both()
+    records = both()
+    s, t = records.values()
     targets = Targets(labels=torch.zeros(2))
     single, joint = term(loss=WITNESS), term(loss=dict(WITNESS, joint=True))
-    assert single(s, t, targets) == 10 + 100 and joint(s, t, targets) == 10
+    assert single(records, targets) == 10 + 100 and joint(records, targets) == 10
     assert [len(seen[0]) for seen in single.loss.seen] == [2, 2]  # images
     assert all(seen[2] is targets for seen in single.loss.seen + joint.loss.seen)
     students, teachers, _ = joint.loss.seen[0]
@@ -106,39 +140,89 @@ def test_levels_are_given_one_by_one_or_together():
 
 def test_a_connector_for_each_level_and_side():
     """The student's goes to the teacher's shape; the teacher's own comes first."""
-    s, t = both(6, size=8)
+    records = both(6, size=8)
+    s, t = records.values()
     made = term(
         connector=[dict(type='mmkd.CWT'), dict(type='mmkd.Align')],
-        teacher_connector=dict(type='mmkd.Align', always=True, space='keep'),
+        teacher_connector=dict(type='mmkd.Halve'),
     )
-    made.build_connectors(s, t)
+    made.build(records, SITE)
     assert len(made.connectors) == len(made.teacher_connectors) == 2
     total = 0.0
     for i, (a, b) in enumerate(zip(s['neck'], t['neck'])):
-        b = made.teacher_connectors[i][0].project(b)  # from 6 channels to 4
-        assert b.shape[:2] == (2, 4) and b.shape[2:] != a.shape[2:]
+        b = b[:, ::2]  # from 6 channels to 3
+        assert b.shape[2:] != a.shape[2:]
         cwt, align = made.connectors[i]
         a = align(cwt(a, like=b), like=b)
         assert a.shape == b.shape
         total += (a - b).square().mean().item()
-    assert made(s, t).item() == pytest.approx(total)
+    assert made(records).item() == pytest.approx(total)
 
 
-def test_a_loss_is_told_the_levels_and_the_classes():
-    s, t = both(6)
-    s.model.head.num_classes = 5
-    made = term(loss=WITNESS, connector=dict(type='mmkd.Align'))
-    made.build_connectors(s, t)
-    students, teachers, classes = made.loss.built
-    assert [x.shape[1] for x in students] == [6, 6] and classes == 5
-    assert all(map(torch.equal, teachers, t['neck']))
+@MODELS.register_module(force=True)
+class Halve(nn.Module):
+    """Every second channel."""
+
+    def __init__(self, source: Any, target: Any) -> None:
+        super().__init__()
+
+    def forward(self, feature: Tensor, like: Tensor) -> Tensor:
+        return feature[:, ::2]
+
+
+def test_a_joint_loss_is_told_where_it_stands():
+    records = both(6)
+    made = term(
+        loss=dict(LEARNER, joint=True), connector=dict(type='mmkd.Align'), weight=0
+    )
+    made.build(records, SITE)
+    site = made.loss.site
+    assert [x.shape[1] for x in site.students] == [6, 6]  # behind the connectors
+    assert all(map(torch.equal, site.teachers, records['teacher']['neck']))
+    assert (site.classes, site.name, len(made.losses)) == (5, 'loss_x', 1)
+
+
+def test_a_loss_is_built_for_every_level():
+    """Parameters of each level are its own: in the optimizer, in the state_dict."""
+    records = both(6)
+    made = term(['neck', 'neck[0]'], loss=LEARNER)
+    assert not list(made.parameters())
+    made.build(records, SITE)
+    s, t = (records[name]['neck'] for name in ('student', 'teacher'))
+    assert [len(one.site.students) for one in made.losses] == [1, 1, 1]
+    for loss, a, b in zip(made.losses, [*s, s[0]], [*t, t[0]]):
+        assert loss.site.students[0] is a and loss.site.teachers[0] is b
+    assert list(made.state_dict()) == [f'losses.{i}.scale' for i in range(3)]
+    assert made.loss is made.losses[0] and len({*made.parameters()}) == 3
+    with torch.no_grad():
+        made.losses[1].scale.zero_()
+    parts = [loss(a, b).item() for loss, a, b in zip(made.losses, s, t)]
+    value = made(records)
+    last = made.losses[2](s[0], t[0]).item()
+    assert value.item() == pytest.approx(sum(parts) + last)
+    value.backward()
+    assert all(p.grad.any() for p in made.parameters())
+
+
+@pytest.mark.parametrize('settings', [dict(loss=LEARNER), dict(connector=CWT), {}])
+def test_the_number_of_levels_may_not_change(
+    settings: dict, monkeypatch: pytest.MonkeyPatch
+):
+    """Where there is a loss or a connector for each; without any, it may."""
+    made = term(**settings)
+    made.build(both(), SITE)
+    assert made(both()).isfinite()
+    monkeypatch.setattr(Half, 'count', 1)
+    if not settings:
+        assert made(both()).isfinite()
+        return
+    with pytest.raises(ValueError, match=r"\['neck'\] gives 1 levels, and gave 2 when"):
+        made(both())
+
+
+def test_errors_of_a_loss_name_its_place():
     with pytest.raises(ValueError, match='^terms.loss_x.loss: odd'):
-        made.loss.build = odd
-        made.build_connectors(s, t)
-
-
-def odd(*_: Any) -> None:
-    raise ValueError('odd')
+        term('stem', loss=LEARNER).build(both(size=1), SITE)
 
 
 def test_weight_follows_the_schedule():
@@ -160,7 +244,7 @@ def test_weight_follows_the_schedule():
 def test_an_idle_term_hangs_on_its_parameters():
     made = term(connector=dict(type='mmkd.Align', always=True))
     assert made.idle() == 0
-    made.build_connectors(*both())
+    made.build(both(), SITE)
     zero = made.idle()
     zero.backward()
     assert zero == 0
@@ -181,6 +265,123 @@ def test_raw_name(name: str, raw: str):
     assert Term(name, MSE, 'neck').raw_name == raw
 
 
+# -- names, unequal levels, labels -----------------------------------------------------
+
+JOINT = dict(WITNESS, joint=True)
+FREE = dict(JOINT, any_levels=True)
+NAMES = dict(a='neck', b='head')
+
+
+def named(**names: Any) -> Term:
+    return term(names, loss=JOINT)
+
+
+def test_names_give_dicts():
+    """A name with one level has the level, any other a list; behind connectors."""
+    records = both(6)
+    made = term(
+        dict(pair=['neck[0]', 'neck[1]'], last='stem', all='neck'),
+        loss=JOINT,
+        connector=dict(type='mmkd.Align'),
+    )
+    made.build(records, SITE)
+    made(records)
+    student, teacher, _ = made.loss.seen[0]
+    assert list(student) == list(teacher) == ['pair', 'last', 'all']
+    first, second = records['teacher']['neck']
+    assert teacher['pair'][0] is first and teacher['pair'][1] is second
+    assert teacher['last'] is records['teacher']['stem'][0]
+    assert [x.shape for x in student['all']] == [first.shape, second.shape]
+    assert student['last'].shape == first.shape and len(made.connectors) == 5
+
+
+def test_names_on_one_side():
+    records = both()
+    made = term(['neck', 'head'], teacher=NAMES, loss=JOINT)
+    made(records)
+    student, teacher, _ = made.loss.seen[0]
+    assert type(student) is list and len(student) == 3
+    assert list(teacher) == ['a', 'b'] and len(teacher['a']) == 2
+
+
+def test_any_numbers_of_levels():
+    records = both(6)
+    made = term(['stem', 'neck'], teacher=dict(x='head', y='neck[0]'), loss=FREE)
+    made.build(records, SITE)
+    made(records)
+    student, teacher, _ = made.loss.seen[0]
+    assert len(student) == 3 and list(teacher) == ['x', 'y']
+    for loss in (JOINT, dict(WITNESS, any_levels=True)):  # the second is not joint
+        with pytest.raises(ValueError, match='gives 3 levels and the teacher 2'):
+            term(['stem', 'neck'], teacher='neck', loss=loss)(records)
+
+
+@pytest.mark.parametrize('key', ['connector', 'teacher_connector'])
+def test_connectors_join_two_levels(key: str):
+    config = {key: dict(type='mmkd.Uniformize')}
+    made = term(['stem', 'neck'], teacher='neck', loss=FREE, **config)
+    with pytest.raises(
+        ValueError, match='(?s)gives 3 .* takes any, but a connector needs'
+    ):
+        made.build(both(), SITE)
+    made = term('neck', loss=FREE, **config)  # as many on both sides
+    made.build(both(), SITE)
+    made(both())
+    assert [x.ndim for x in made.loss.seen[0][key == 'teacher_connector']] == [2, 2]
+
+
+@pytest.mark.parametrize('loss', [WITNESS, JOINT])
+@pytest.mark.parametrize(('labels', 'count'), [('head', 1), ('neck', 2)])
+def test_labels_are_read(loss: dict, labels: str, count: int):
+    """One for all levels, or one for each; all that is known besides stays."""
+    records = both()
+    made = term(labels=labels, loss=loss)
+    made(records, Targets(labels=torch.zeros(1), input_size=(3, 4)))
+    found = records['student'][labels]
+    for i, (_, _, targets) in enumerate(made.loss.seen):
+        assert targets.input_size == (3, 4)
+        if loss is JOINT and count == 2:
+            assert all(map(torch.equal, targets.labels, found))
+        else:
+            assert targets.labels is found[min(i, count - 1)]
+    made(records)  # without any ground truth
+    assert made.loss.seen[-1][2].labels is not None
+
+
+def test_labels_that_do_not_fit():
+    with pytest.raises(
+        ValueError, match='loss_x.labels: there are 1 levels, and lab.* 2'
+    ):
+        term('stem', labels='neck')(both())
+    made = term('stem', labels='head.no()')
+    with pytest.raises(ValueError, match=r"^terms.loss_x.labels 'head.no\(\)': Linear"):
+        look_up(made, student=Levels(4), teacher=Levels(4))
+
+
+def test_a_plain_module_is_a_loss():
+    """With what it says of itself; in fp32, the teacher fixed, and saved."""
+
+    class Plain(nn.Module):
+        joint = same_shape = False
+        softmax_at = 2.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, student: Tensor, teacher: Tensor, targets: Any) -> Tensor:
+            assert student.dtype == torch.float32 and not teacher.requires_grad
+            return (student.mean() - teacher.mean()) * self.scale
+
+    made = term('head', teacher='stem', loss=dict(type=Plain))
+    loss = made.loss
+    assert (loss.joint, loss.same_shape, loss.softmax_at) == (False, False, 2.0)
+    assert list(made.state_dict()) == ['losses.0.module.scale']
+    value = made(both())
+    value.backward()
+    assert loss.module.scale.grad * 3 == pytest.approx(value.item())
+
+
 # -- errors ----------------------------------------------------------------------------
 
 
@@ -190,6 +391,18 @@ def test_raw_name(name: str, raw: str):
         (lambda: term([]), r'^terms.loss_x.student: \[\] names no module'),
         (lambda: term(teacher=[]), r'^terms.loss_x.teacher: \[\] names no module'),
         (lambda: term('a b'), "^terms.loss_x.student: 'a b' is not a path"),
+        (lambda: term('b/a b'), "^terms.loss_x.student: 'a b' is not a path"),
+        (lambda: term([3]), '^terms.loss_x.student: 3 is not a path'),
+        (lambda: term({}), r'^terms.loss_x.student: {} names no module'),
+        (lambda: named(a='neck', b=[]), r'^terms.loss_x.student: {.* names no module'),
+        (
+            lambda: term(dict(a='neck')),
+            '^terms.loss_x.student: names are for losses that .* mmkd.MSE takes one',
+        ),
+        (
+            lambda: term(loss=JOINT, student=NAMES, teacher=dict(b='head', a='neck')),
+            r"same names in the same order, not \['a', 'b'\] and \['b', 'a'\]",
+        ),
         (lambda: term(teacher='a b'), "^terms.loss_x.teacher: 'a b' is not a path"),
         (lambda: term(loss=dict(type='mmkd.No')), '^terms.loss_x.loss: '),
         (lambda: term(schedule=dict(kind='no')), "^terms.loss_x.schedule: kind 'no'"),
@@ -200,25 +413,76 @@ def test_what_cannot_be_built(made: Any, words: str):
         made()
 
 
+def no_roles(network: str, role: str) -> Any:
+    raise ValueError(f'{network} has no {role}')
+
+
+def look_up(made: Term, **networks: nn.Module) -> list[str]:
+    return [text for side in made.sides for text in side.resolve(networks, no_roles)]
+
+
 def test_paths_are_looked_up_on_their_side():
+    plain, rich = Levels(4), Levels(4)
+    rich.extra = nn.Identity()
+    made = term('neck[0]', teacher='extra')
+    assert look_up(made, student=plain, teacher=rich) == []
+    for side, made, networks in (
+        ('student', term('extra'), dict(student=plain, teacher=rich)),
+        ('teacher', term('neck', teacher='extra'), dict(student=rich, teacher=plain)),
+    ):
+        words = f"^terms.loss_x.{side} 'extra': Levels has no module"
+        with pytest.raises(ValueError, match=words):
+            look_up(made, **networks)
+
+
+def test_children_and_roles_become_names():
+    """So recordings, folded norms and error texts know the modules."""
     student, teacher = Levels(4), Levels(4)
-    teacher.extra = nn.Identity()
-    term('neck[0]', teacher='extra').check_paths(student, teacher)
-    with pytest.raises(
-        ValueError, match="^terms.loss_x.student 'extra': Levels has no"
-    ):
-        term('extra').check_paths(student, teacher)
-    with pytest.raises(
-        ValueError, match="^terms.loss_x.teacher 'extra': Levels has no"
-    ):
-        term('neck', teacher='extra').check_paths(teacher, student)
+    made = term(['-2[0]', '<maps>'], teacher=['teacher/neck', 'student/-1'])
+    roles = {('student', 'maps'): ['stem', 'head']}
+    networks = dict(student=student, teacher=teacher)
+    said = [
+        text
+        for side in made.sides
+        for text in side.resolve(networks, lambda *role: roles[role])
+    ]
+    assert said == ['terms.loss_x.student: <maps> is stem, head']
+    assert made.student_paths == ['neck[0]', 'stem', 'head']
+    assert [tuple(place) for place in made.teacher.places] == [
+        ('teacher', 'neck', ''), ('student', 'head', ''),
+    ]  # fmt: skip
+    assert str(made.teacher) == "['neck', 'student/head']"
+    assert made.reads('student') == ['neck[0]', 'stem', 'head', 'head']
+
+
+@pytest.mark.parametrize(
+    ('path', 'words'),
+    [
+        (
+            'b/neck',
+            r"student 'b/neck': there is no network 'b', only \['student', 'teach",
+        ),
+        ('<maps>', "student '<maps>': student has no maps"),
+        ('neck.no()', r"student 'neck.no\(\)': Half has no method 'no\(\)'"),
+    ],
+)
+def test_what_is_not_there(path: str, words: str):
+    with pytest.raises(ValueError, match=f'^terms.loss_x.{words}'):
+        look_up(term(path), student=Levels(4), teacher=Levels(4))
 
 
 def test_connectors_that_cannot_be_built():
     for key in ('connector', 'teacher_connector'):
         made = term(**{key: dict(type='mmkd.No')})
         with pytest.raises(ValueError, match=f'^terms.loss_x.{key}: '):
-            made.build_connectors(*both())
+            made.build(both(), SITE)
+
+
+def test_nothing_on_the_teachers_side_learns():
+    made = term(teacher_connector=dict(type='mmkd.Align', always=True))
+    words = r'^terms.loss_x.teacher_connector: it has parameters \(0.0.project.0.weight'
+    with pytest.raises(ValueError, match=words):
+        made.build(both(), SITE)
 
 
 @pytest.mark.parametrize(
@@ -233,17 +497,16 @@ def test_connectors_that_cannot_be_built():
     ],
 )
 def test_shapes_that_differ(student: Any, words: str):
-    s, t = both(6)
+    records = both(6)
     made = term(student, teacher='neck')
-    for check in (made, made.build_connectors):
+    for check in (made, lambda records: made.build(records, SITE)):
         with pytest.raises(ValueError, match=words):
-            check(s, t)
+            check(records)
 
 
 def test_a_level_is_named_by_its_number():
-    s, t = both()
     with pytest.raises(ValueError, match='shapes differ at level 1'):
-        term(['stem', 'neck[0]'], teacher=['stem', 'neck[1]'])(s, t)
+        term(['stem', 'neck[0]'], teacher=['stem', 'neck[1]'])(both())
 
 
 @pytest.mark.parametrize(
@@ -266,78 +529,5 @@ def test_features_of_other_classes_are_features():
     term(loss=WITNESS)._check(torch.zeros(2, 5), torch.zeros(2, 7), 0)
 
 
-# -- terms -----------------------------------------------------------------------------
-
-
-def terms(**more: Any) -> dict[str, Any]:
-    return dict(loss_a=dict(student='neck', loss=MSE, **more))
-
-
-@pytest.mark.parametrize(
-    ('config', 'sources', 'names'),
-    [
-        (terms(), ['teacher'], dict(loss_a='teacher')),
-        (terms(), ['one', 'two'], dict(loss_a_one='one', loss_a_two='two')),
-        (terms(source='two'), ['one', 'two'], dict(loss_a='two')),
-        (terms(source='one'), ['one'], dict(loss_a='one')),
-        ({}, ['one'], {}),
-    ],
-)
-def test_a_term_for_each_teacher(config: Any, sources: list[str], names: Any):
-    made = build_terms(config, sources)
-    assert {key: one.source for key, one in made.items()} == names
-    assert [one.name for one in made.values()] == list(names)
-
-
-@pytest.mark.parametrize(
-    ('config', 'words'),
-    [
-        (dict(kd=dict(student='neck', loss=MSE)), "terms.kd: .*call it 'loss_kd'"),
-        ({'loss.a': dict(student='neck', loss=MSE)}, "terms.loss.a: a name has no '.'"),
-        (terms(source='three'), r"terms.loss_a: .*'three', only \['one'\]"),
-        (terms(wait=1), "terms.loss_a: nobody reads the key 'wait'"),
-        (terms(name='b'), "terms.loss_a: nobody reads the key 'name'"),
-    ],
-)
-def test_terms_with_mistakes(config: Any, words: str):
-    with pytest.raises(ValueError, match=words):
-        build_terms(config, ['one'])
-
-
 def test_clone_is_asked_for():
     assert [term().clone, term(clone=True).clone] == [False, True]
-
-
-# -- classes ---------------------------------------------------------------------------
-
-
-def holding(path: str, count: Any) -> nn.Module:
-    """A model with a head at a path that tells ``count`` classes apart."""
-    model = module = nn.Module()
-    for name in path.split('.'):
-        module.add_module(name, nn.Module())
-        module = getattr(module, name)
-    module.num_classes = count
-    return model
-
-
-@pytest.mark.parametrize(
-    ('path', 'count', 'found'),
-    [
-        ('head', 3, 3),
-        ('decode_head', 3, 3),
-        ('roi_head.bbox_head', 3, 3),
-        ('bbox_head', 3, 3),
-        ('mask_head', 3, 3),
-        ('other_head', 3, None),
-        ('head', '3', None),
-    ],
-)
-def test_number_of_classes(path: str, count: Any, found: int | None):
-    assert count_classes(holding(path, count)) == found
-
-
-def test_number_of_classes_of_several_heads():
-    model = holding('head', None)  # it does not say: the next is asked
-    model.bbox_head = nn.ModuleList([holding('x', 1).x, holding('x', 4).x])
-    assert count_classes(model) == 4

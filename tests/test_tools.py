@@ -20,9 +20,10 @@ from mmengine.device import get_device
 from mmengine.fileio import load
 
 from mmkd.build import build_model, model_config, read_config
-from mmkd.checkpoints.load import read_checkpoint
-from mmkd.launch import LEGACY, check_legacy, merge_options, short_errors
-from mmkd.mixin import list_methods, plain
+from mmkd.checkpoints.read import read_checkpoint
+from mmkd.checks import LEGACY, check_legacy
+from mmkd.launch import compose, merge_options, short_errors, wants_teacher
+from mmkd.mixin import distill, list_methods, plain
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
@@ -94,12 +95,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ('student', 'teacher'):
         base = f"_base_ = '{ROOT}/configs/demo/cls/{name}.py'\n"
         (home / f'{name}.py').write_text(base + data)
-    (home / 'kd.py').write_text(
-        f"_base_ = '{ROOT}/configs/demo/cls/kd.py'\n{data}"
-        f"model = dict(teacher='{home}/teacher.py',"
-        f"             teacher_ckpt='{home}/teacher.pth')\n"
-        "custom_hooks = [dict(type='mmkd.ExportStudent'), dict(type='EMAHook')]\n"
-    )
+    config = distill(home / 'student.py', 'kd', home / 'teacher.py')
+    config.model.teacher_ckpt = str(home / 'teacher.pth')
+    config.custom_hooks = [dict(type='mmkd.ExportStudent'), dict(type='EMAHook')]
+    config.dump(home / 'kd.py')
     (home / 'save_rank.py').write_text(HOOKS)
     (home / 'ranks.py').write_text(
         "_base_ = './kd.py'\n"
@@ -179,15 +178,107 @@ def test_a_foreign_tool_trains_a_distillation(project: Path, tmp_path: Path) -> 
     assert (tmp_path / 'here' / 'student_last.pth').is_file()
 
 
-def test_help_is_quick_and_names_the_methods() -> None:
-    tool = runpy.run_path(str(TOOLS / 'train.py'))
-    assert tool['methods']() == list_methods()
-    code = f"import runpy, sys; runpy.run_path('{TOOLS}/train.py')"
+MIXING = ('train', 'build_codebook', 'record_teacher')  # they have --method
+
+
+@pytest.mark.parametrize('tool', MIXING)
+def test_help_is_quick_and_names_the_methods(
+    tool: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        call(tool, '--help')
+    said = ' '.join(capsys.readouterr().out.split())
+    assert said.endswith(f'Methods: {", ".join(list_methods())}.')
+    code = f"import runpy, sys; runpy.run_path('{TOOLS}/{tool}.py')"
     heavy = "print('heavy' if {'torch', 'mmengine'} & set(sys.modules) else 'light')"
     output = subprocess.run(
         [PYTHON, '-c', f'{code}; {heavy}'], capture_output=True, text=True
     )
     assert output.stdout.strip() == 'light'
+
+
+def composed(tool: str, *argv: Any) -> Config:
+    parse = runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']
+    return compose(parse([str(part) for part in argv]))
+
+
+@pytest.mark.parametrize('tool', MIXING)
+def test_the_same_options_make_the_same_distillation(project: Path, tool: str) -> None:
+    out = [] if tool == 'train' else ['out']
+    given = ['--method', 'kd', '--teacher', project / 'teacher.py']
+    given += ['--teacher-ckpt', 'teacher.pth', '--kind', 'cifar']
+    options = ['--cfg-options', 'model.terms.loss_kd.weight=2', 'epochs=[1,2]']
+    config = composed(tool, project / 'student.py', *out, *given, *options)
+    ours = distill(
+        project / 'student.py',
+        'kd',
+        project / 'teacher.py',
+        'teacher.pth',
+        kind='cifar',
+    )
+    ours.merge_from_dict({'model.terms.loss_kd.weight': 2, 'epochs': [1, 2]})
+    assert config.to_dict() == ours.to_dict()
+    assert config.model.own.weight == 0.1  # of this kind alone
+
+
+def test_kind_and_pair_choose_numbers(project: Path, tmp_path: Path) -> None:
+    (tmp_path / 'mine.py').write_text(
+        'terms = dict(loss_kd=dict(student="head.fc", loss=dict(type="mmkd.KD")))\n'
+        'cls = dict(type="mmkd.Distiller", terms=terms)\n'
+        'seg = dict(cls, terms=dict(loss_kd=dict(terms["loss_kd"], weight=7.0)))\n'
+        'pairs = dict(a_b={"terms.loss_kd.loss.tau": 5.0, "inherit": ["head"]})\n'
+    )
+    given = [project / 'student.py', '--method', tmp_path / 'mine.py']
+    given += ['--teacher', project / 'teacher.py', '--teacher-ckpt', 'random']
+    plainly = composed('train', *given).model
+    assert 'weight' not in plainly.terms.loss_kd and 'inherit' not in plainly
+    assert composed('train', *given, '--kind', 'seg').model.terms.loss_kd.weight == 7
+    paired = composed('train', *given, '--pair', 'a_b').model
+    assert paired.terms.loss_kd.loss.tau == 5 and paired.inherit == ['head']
+
+
+def test_a_method_that_teaches_itself_wants_no_teacher(project: Path) -> None:
+    model = composed('train', project / 'student.py', '--method', 'frskd').model
+    assert model.type == 'mmkd.SelfDistiller' and 'teacher_ckpt' not in model
+    assert not wants_teacher(dict(type='mmkd.Distiller', teacher=None))
+    assert not wants_teacher(dict(type='mmkd.Distiller', teachers=dict(a=1)))
+    assert wants_teacher(dict(type='mmkd.Distiller'))
+
+
+USED = [
+    file
+    for file in sorted(TOOLS.glob('[a-z]*.py'))
+    if file.stem not in ('methods', 'new_method', 'setup_env')  # for who works on mmkd
+]
+
+
+@pytest.mark.parametrize('file', USED, ids=lambda file: file.name)
+def test_a_python_without_mmkd_is_told_what_to_type(file: Path, tmp_path: Path) -> None:
+    words = dict(test='a b', build_codebook='a', record_teacher='a b', report='a')
+    words.update(export_student='a b', convert_repdistiller='a b --arch vgg8')
+    words.update(train='a')
+    folder = tmp_path / 'tools'
+    folder.mkdir()
+    for name in (file.name, '_shared.py'):
+        shutil.copy(TOOLS / name, folder)
+    command = [PYTHON, '-S', '-E', folder / file.name]
+    command += words.get(file.stem, '').split()
+    for word in ('configs', '.venv/bin'):
+        (tmp_path / word).mkdir(parents=True)
+    students = ROOT / 'configs' / '_base_' / 'students'
+    shutil.copytree(students, tmp_path / 'configs' / '_base_' / 'students')
+    said = run(*command, folder=tmp_path, code=2)
+    assert said.endswith('    make -C . setup\n    source .venv/bin/activate\n')
+    (tmp_path / '.venv/bin/activate').touch()
+    said = run(*command, folder=folder, code=2)
+    assert said.endswith('has no mmkd. Type\n    source ../.venv/bin/activate\n')
+
+
+def test_tools_can_be_started_by_their_names() -> None:
+    for file in [*TOOLS.glob('[a-z]*'), ROOT / 'demo' / 'run.py']:
+        if file.is_file():
+            assert file.read_text().startswith('#!/usr/bin/env '), file
+            assert os.access(file, os.X_OK), f'git update-index --chmod=+x {file}'
 
 
 GIVEN = '--method kd --teacher {0}/teacher.py --teacher-ckpt {0}/teacher.pth'

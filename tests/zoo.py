@@ -5,6 +5,8 @@ They are upstream's own configs with fewer channels, so every code path is the r
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,6 +30,13 @@ CLASSES = 5
 
 def student(kind: str, width: int = 4, depth: int = 18) -> dict[str, Any]:
     """Config of a small model; ``width`` is the channels of its first stage."""
+    return copy.deepcopy(_student(kind, width, depth))
+
+
+@cache
+def _student(kind: str, width: int, depth: int) -> dict[str, Any]:
+    if kind == 'cifar':
+        return _cifar(width)
     file = read_config(_UPSTREAM[kind])
     model = file.model
     model._scope_ = file.default_scope
@@ -48,6 +57,23 @@ def student(kind: str, width: int = 4, depth: int = 18) -> dict[str, Any]:
         _shrink_det(model, widths)
     config: dict[str, Any] = model.to_dict()
     return config
+
+
+def _cifar(width: int) -> dict[str, Any]:
+    """A ResNet-8 as the papers have it for small images, in three stages."""
+    head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=4 * width)
+    return dict(
+        type='ImageClassifier',
+        _scope_='mmpretrain',
+        data_preprocessor=dict(num_classes=CLASSES, mean=[127.5] * 3, std=[64.0] * 3),
+        backbone=dict(
+            type='mmkd.CifarResNet',
+            depth=8,
+            widths=(width, width, 2 * width, 4 * width),
+        ),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(head, loss=dict(type='CrossEntropyLoss', loss_weight=1.0)),
+    )
 
 
 def _shrink_seg(model: Config, widths: list[int]) -> None:
@@ -81,12 +107,13 @@ def _shrink_det(model: Config, widths: list[int]) -> None:
     model.train_cfg.rpn_proposal.update(nms_pre=50, max_per_img=20)
     model.train_cfg.rcnn.sampler.num = 16
     model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)
+    model.test_cfg.rcnn.max_per_img = 10
 
 
 def batch(kind: str, seed: int = 0, count: int = 2) -> dict[str, Any]:
     """What a dataloader gives: raw images and samples with ground truth."""
     torch.manual_seed(seed)
-    if kind == 'cls':
+    if kind in ('cls', 'cifar'):
         from mmpretrain.structures import DataSample
 
         images = [torch.randint(0, 256, (3, 32, 32)) for _ in range(count)]
@@ -144,9 +171,7 @@ TERMS: dict[str, dict[str, Any]] = {
         ),
     ),
     'retinanet': dict(
-        loss_kd=dict(
-            student='bbox_head[0]', loss=dict(type='mmkd.BinaryKD')
-        ),
+        loss_kd=dict(student='bbox_head[0]', loss=dict(type='mmkd.BinaryKD')),
         loss_cwd=dict(
             student='neck',
             connector=dict(type='mmkd.Align', always=True),

@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 r"""Make the codebook that letKD's losses read, from a teacher and its training set.
 
-For a config of a distillation, into the file that its terms name:
+For a distillation, into the file that its terms name:
 
     python tools/build_codebook.py \
         configs/letkd/letkd_resnet56_resnet20_1xb64_cifar100.py
+
+For an ordinary config and the options that make a distillation of it, into a file
+that tools/train.py is told of at the end:
+
+    python tools/build_codebook.py student.py --method letkd --teacher teacher.py \
+        --teacher-ckpt teacher.pth
 
 For a teacher's own config, given what a distillation config would say:
 
@@ -24,11 +30,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import add_config, check_method, need_mmkd, stem  # noqa: E402
 
 PARTS = {'penultimate': 'LetKDPenultimate', 'intermediate': 'LetKDIntermediate'}
 
@@ -38,16 +48,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('config', help="a distillation's config with letKD's terms, or a teacher's own")
+    add_config(parser, "a distillation with letKD's terms, or a teacher's own config")
     add(
-        'out', nargs='?', type=Path, help='the file to write (default: as in the terms)'
+        'out',
+        nargs='?',
+        type=Path,
+        help='the file to write (default: the one in the terms, or '
+        'codebooks/<config>_<method>.pth)',
     )
     add('--letkd', type=int, choices=(1, 2), default=2, help='1: the last map only')
-    add('--checkpoint', help="the teacher's weights, with a teacher's own config")
-    add('--penultimate', default='backbone[-1]', help='path in the teacher, likewise')
-    add('--intermediate', help='path in the teacher, likewise; none: letKD-1')
-    add('--templates', type=int, default=4096, help='k-means centres, likewise')
-    add('--pool', type=int, default=1, help='average-pool the maps so much, likewise')
     add('--subclasses', type=int, default=8, help='of each class')
     add('--components', type=int, default=60, help='of the LDA')
     add('--iterations', type=int, default=20, help='of k-means')
@@ -59,8 +68,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--seed', type=int, default=0, help='of all that is chosen at random')
     add('--work-dir', type=Path, help='for the features (default: OUT.work)')
     add('--keep', action='store_true', help='do not delete them at the end')
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
-    return parser.parse_args(argv)
+    add = parser.add_argument_group("for a teacher's own config").add_argument
+    add('--checkpoint', help="the teacher's weights: --checkpoint teacher.pth")
+    add('--penultimate', default='backbone[-1]', help='path of the last map in it')
+    add('--intermediate', help='path of an earlier map; without, it is letKD-1')
+    add('--templates', type=int, default=4096, help='k-means centres')
+    add('--pool', type=int, default=1, help='average-pool the maps by this factor')
+    args = parser.parse_intermixed_args(argv)  # OUT may stand behind options
+    check_method(parser, args)
+    return args
 
 
 def innermost(dataset: Any) -> Any:
@@ -128,7 +144,7 @@ def report(student: Any, size: tuple[int, int]) -> None:
     """What the layers cost the student."""
     import torch
 
-    from mmkd.networks.letkd import describe, overhead
+    from mmkd.hooks.describe_student import describe, overhead
     from mmkd.report.measure import multiply_adds
 
     cost = overhead(student, size)
@@ -144,10 +160,21 @@ def report(student: Any, size: tuple[int, int]) -> None:
     )
 
 
-def default_out(config: Config) -> Path:
-    """Where the config's terms look for the codebook."""
+def named(config: Config) -> dict[str, Any]:
+    """Setting of a term's loss -> the codebook that it names."""
     terms = config.model.get('terms') or {}
-    files = {term.loss.get('codebook') for term in terms.values()} - {None, 'random'}
+    return {
+        f'model.terms.{name}.loss.codebook': term.loss.codebook
+        for name, term in terms.items()
+        if 'codebook' in term.loss
+    }
+
+
+def default_out(config: Config, args: argparse.Namespace) -> Path:
+    """Where the config's terms look for the codebook."""
+    files = set(named(config).values()) - {None, 'random'}
+    if not files and args.method:
+        return Path('codebooks') / f'{stem(args)}.pth'
     if len(files) != 1:
         raise ValueError(f'Say which file to write; the terms name {sorted(files)}.')
     return Path(files.pop())
@@ -165,16 +192,16 @@ def make(args: argparse.Namespace) -> None:
     from mmengine.device import get_device
     from mmengine.registry import DATASETS
 
-    from mmkd.build import read_config
-    from mmkd.codebook import features, file, stages
+    from mmkd.codebook import features, stages
     from mmkd.codebook.work import Work
-    from mmkd.launch import merge_options
+    from mmkd.fingerprint import data_fingerprint, teacher_fingerprint
+    from mmkd.hooks.describe_student import image_of
+    from mmkd.launch import compose
     from mmkd.mixin import is_distillation
 
-    config = read_config(args.config, 'model')
-    merge_options(config, args.cfg_options)
+    config = compose(args)
     device = args.device or get_device()
-    out = args.out or default_out(config)
+    out = args.out or default_out(config, args)
     if out.is_file():
         raise ValueError(f"'{out}' is there already: delete it to make it again.")
     distiller = build(args, config).to(device).eval()
@@ -183,15 +210,15 @@ def make(args: argparse.Namespace) -> None:
         given = {'penultimate': args.templates, 'intermediate': 0}
         found = {part: (args.pool, given[part]) for part in found}
     dataset = DATASETS.build(unaugmented(config))
-    image = features.batch_of(distiller, dataset[0])
+    image = image_of(distiller, dataset)
     report(distiller.student, tuple(image.shape[2:]))
     terms = features.parts_of(distiller)
     teacher = distiller.frozen[str(next(iter(terms.values())).source)].model
     indices = choose(len(dataset), args.images, args.seed)
     ratio = {part: pooled for part, (pooled, _) in found.items()}
     meta = dict(
-        teacher=file.teacher_fingerprint(teacher),
-        data=file.data_fingerprint(dataset),
+        teacher=teacher_fingerprint(teacher),
+        data=data_fingerprint(dataset),
         images=len(indices),
         paths={part: term.teacher_paths for part, term in terms.items()},
         pool=ratio,
@@ -221,6 +248,9 @@ def make(args: argparse.Namespace) -> None:
         if part in templates
     }
     write(dict(made, meta=meta), out)
+    new = [f'{key}={out}' for key, file in named(config).items() if file != str(out)]
+    if new:
+        print('Train with it: tools/train.py … --cfg-options', *new)
     if not args.keep:
         shutil.rmtree(work.folder)
 
@@ -235,6 +265,7 @@ def write(content: dict[str, Any], out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmkd.launch import short_errors
 
     with short_errors():

@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
+
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 FILES = ('img_path', 'seg_map_path')  # in what a data set knows of an image
 ROLES = ('train', 'val', 'test')
@@ -176,6 +179,7 @@ def check(name: str, root: Path | None) -> bool:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     warnings.simplefilter('ignore')  # of the packages that configs import
     import mmkd  # noqa: F401
     from mmkd.launch import short_errors

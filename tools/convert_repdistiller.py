@@ -8,13 +8,15 @@ RepDistiller's script fetch_pretrained_teachers.sh downloads teachers for CIFAR-
         save/models/resnet32x4_vanilla/ckpt_epoch_240.pth \
         checkpoints/repdistiller/resnet32x4.pth --arch resnet32x4
 
-The result fits configs/_base_/models/cifar/<arch>.py. No code in the file is run.
+The result fits configs/_base_/students/<network>_1xb64_cifar100.py, which has the
+network of that name. No code in the file is run.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -22,8 +24,19 @@ from typing import TYPE_CHECKING, Any, Union
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MODELS = Path(__file__).resolve().parent.parent / 'configs/_base_/models/cifar'
-ARCHS = sorted(file.stem for file in MODELS.glob('*.py'))
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
+
+RECIPES = Path(__file__).resolve().parent.parent / 'configs/_base_/students'
+
+
+def arch_of(recipe: Path) -> str:
+    """RepDistiller's name for a recipe's network: wrn-16-2_… is wrn_16_2."""
+    name = recipe.stem.partition('_')[0].replace('shufflenet-', 'shuffle')
+    return name.replace('mobilenet-', 'mobilenet').replace('-', '_')
+
+
+ARCHS = {arch_of(file): file for file in sorted(RECIPES.glob('*_1xb64_cifar100.py'))}
 
 Rule = tuple[str, Union[str, Callable[[re.Match[str]], str]]]
 
@@ -115,7 +128,7 @@ def build(arch: str) -> nn.Module:
     from mmkd.build import build_model
 
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return build_model(MODELS / f'{arch}.py', arch)
+        return build_model(ARCHS[arch], arch)
 
 
 def compare(
@@ -178,7 +191,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def save(args: argparse.Namespace) -> None:
     import torch
 
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
 
     if args.out.resolve() == Path(args.checkpoint).resolve():
         raise ValueError(f"'{args.out}' is the checkpoint itself: give another file.")
@@ -196,6 +209,7 @@ def save(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmkd.launch import short_errors
 
     with short_errors():

@@ -4,14 +4,18 @@ r"""Write the plain student of a distiller's checkpoint into a file of its own.
 The file loads into the student's ordinary config, in projects that know nothing of
 mmkd. EMA weights are what is written where there are any.
 
-    python tools/export_student.py work_dirs/kd/epoch_10.pth student.pth \
-        --config configs/demo/kd.py
+    python tools/export_student.py demo_runs/seed0/cls/cwt/epoch_20.pth student.pth \
+        --config configs/demo/cls/student.py
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +36,7 @@ def export(args: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
 
     from mmkd.build import build_model, read_config
-    from mmkd.checkpoints.load import read_checkpoint
+    from mmkd.checkpoints.read import read_checkpoint
     from mmkd.hooks.export_student import load_strictly, student_checkpoint, write
     from mmkd.mixin import plain
 
@@ -60,6 +64,7 @@ def export(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmkd.launch import short_errors
 
     with short_errors():

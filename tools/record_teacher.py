@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 r"""Record once what a teacher says; train from the recording as often as you like.
 
-    python tools/record_teacher.py configs/demo/cls/kd.py recordings/kd --views 8
-    python tools/train.py recordings/kd/kd_recorded.py
+    python tools/record_teacher.py configs/demo/cls/student.py recordings/kd --views 8 \
+        --method kd --teacher configs/demo/cls/teacher.py \
+        --teacher-ckpt demo_runs/seed0/cls/teacher/epoch_40.pth
+    python tools/train.py recordings/kd/student_kd_recorded.py
 
 The first runs the teacher of a distillation on so many augmented views of every image,
 and writes what the terms tap. The second config, which it writes too, is the first with
@@ -21,12 +23,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import add_config, check_method, need_mmkd, stem  # noqa: E402
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='of a distillation, for classification')
+    add_config(parser, 'a distillation, for classification')
     parser.add_argument('out', type=Path, help='the folder of the recording')
     parser.add_argument(
         '--views',
@@ -43,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=int,
         help='of logits keep the largest, and one number for the rest: --top-k 32',
     )
-    parser.add_argument('--teacher', help='which, if the config has several')
+    parser.add_argument('--which', help='which teacher, if the config has several')
     parser.add_argument(
         '--max-gb', type=float, default=50, help='refuse what is larger: --max-gb 200'
     )
@@ -54,17 +59,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--workers', type=int, help='default: those of the training set'
     )
     parser.add_argument('--device', help="'cpu' or 'cuda'; default: what there is")
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_method(parser, args)
+    return args
 
 
 def choose(config: Config, wanted: str | None) -> str:
     """The teacher that is meant."""
+    if not {'teacher_ckpt', 'teachers'} & set(config.model):
+        raise ValueError('The config has no teacher that is trained already.')
     names = list(config.model.get('teachers') or ['teacher'])
     if wanted is None and len(names) == 1:
         return str(names[0])
     if wanted not in names:
-        raise ValueError(f'--teacher {wanted}: the config has {names}. Choose one.')
+        raise ValueError(f'--which {wanted}: the config has {names}. Choose one.')
     return wanted
 
 
@@ -86,7 +94,10 @@ def build(config: Config) -> Any:
     from mmkd.registry import MODELS
 
     if not is_distillation(config):
-        raise ValueError('The config is no distillation: which teacher is meant?')
+        raise ValueError(
+            'The config is no distillation. Make it one: --method kd --teacher … '
+            '--teacher-ckpt …'
+        )
     model = config.model.to_dict()
     model.pop('teacher_options', None)
     for teacher in (model.get('teachers') or {}).values():
@@ -100,24 +111,24 @@ def make(args: argparse.Namespace, command: str) -> None:
     from mmengine.device import get_device
     from mmengine.registry import DATASETS, init_default_scope
 
-    from mmkd.build import read_config
-    from mmkd.launch import check_files, merge_options
+    from mmkd.checks import check_files
+    from mmkd.launch import compose
     from mmkd.mixin import register
-    from mmkd.recording.reader import Recital, record, replayed
+    from mmkd.recording.recorder import Recital, record
+    from mmkd.recording.views import replayed
 
     folder = args.out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"'{args.out}' is a file: give a folder.")
-    config = read_config(args.config, 'model')
-    merge_options(config, args.cfg_options)
+    config = compose(args)
     check_files(config)
     init_default_scope(config.get('default_scope') or 'mmengine')
     views, seed = with_views(config, args)
     distiller = build(config).to(args.device or get_device())
-    name = choose(config, args.teacher)
+    name = choose(config, args.which)
     replayed(config, str(folder), name, views, seed)
     register(config)
-    trains = f'{Path(args.config.rpartition("::")[2]).stem}_recorded.py'
+    trains = f'{stem(args)}_recorded.py'
     loader = config.train_dataloader
     recital = Recital(
         distiller,
@@ -150,6 +161,7 @@ def make(args: argparse.Namespace, command: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     typed = sys.argv[1:] if argv is None else argv
     from mmkd.launch import short_errors
 

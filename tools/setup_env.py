@@ -454,7 +454,7 @@ def main() -> None:
         mark.unlink(missing_ok=True)
         prepare(args, pins, dev, gpu)
         mark.write_text(f'{state} gpu' if gpu else state)
-        say(f'Ready: {args.venv.name}')
+        say(f'Ready. To use it: source {os.path.relpath(args.venv)}/bin/activate')
 
 
 if __name__ == '__main__':

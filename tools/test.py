@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
-"""Evaluate a checkpoint.
+r"""Evaluate a checkpoint.
 
 Of a distillation the plain student is tested, without a teacher, be it from the
-distiller's checkpoint or from the exported file:
+distiller's checkpoint or from the exported file. "make demo" makes these:
 
-    python tools/test.py configs/demo/kd.py work_dirs/kd/epoch_10.pth
-    python tools/test.py configs/demo/kd.py work_dirs/kd/student_last.pth
+    python tools/test.py configs/demo/cls/student.py \
+        demo_runs/seed0/cls/cwt/epoch_20.pth
+    python tools/test.py configs/demo/cls/student.py \
+        demo_runs/seed0/cls/cwt/student_last.pth
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import need_mmkd  # noqa: E402
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -67,7 +73,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run: the student's, with everything that tests it."""
     from mmkd.build import read_config
-    from mmkd.launch import check_file, merge_options
+    from mmkd.checks import check_file
+    from mmkd.launch import merge_options
     from mmkd.mixin import plain
 
     config = read_config(args.config, 'model')
@@ -98,12 +105,14 @@ def set_tta(config: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmengine.registry import METRICS
 
     from mmkd.build import build_runner
-    from mmkd.checkpoints.load import read_weights
+    from mmkd.checkpoints.read import read_weights
     from mmkd.hooks.export_student import load_strictly
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

@@ -1,63 +1,38 @@
 #!/usr/bin/env python3
 r"""Train a config.
 
-One that distils, one that does not, or one that does not and is told to by --method:
+One that distils, one that does not, or one that does not and is told to by --method.
+After "make demo" there are data for these:
 
-    python tools/train.py configs/demo/kd.py
-    python tools/train.py my_config.py --method cwd \
-        --teacher my_teacher.py --teacher-ckpt my_teacher.pth
+    python tools/train.py configs/demo/cls/student.py
+    python tools/train.py configs/demo/cls/student.py --method cwd \
+        --teacher configs/demo/cls/teacher.py \
+        --teacher-ckpt demo_runs/seed0/cls/teacher/epoch_40.pth
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-METHODS = Path(__file__).resolve().parent.parent / 'configs' / '_base_' / 'methods'
-
-
-def methods() -> list[str]:
-    """As ``mmkd.mixin.list_methods``, without the seconds that importing it takes."""
-    kinds = r'_(cls|two_stage|one_stage|seg)$'
-    return sorted({re.sub(kinds, '', file.stem) for file in METHODS.glob('*.py')})
+sys.path.append(str(Path(__file__).resolve().parent))
+from _shared import add_config, check_method, need_mmkd, stem  # noqa: E402
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=f'Methods: {", ".join(methods())}.',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'config',
-        help="a config file, or one of an installed package: 'mmdet::retinanet/"
-        "retinanet_r50_fpn_1x_coco.py'",
-    )
+    add_config(parser, 'what to train')
     parser.add_argument(
         '--work-dir',
         help='where logs and checkpoints go (default: work_dir of the config, or '
         './work_dirs/<config>[_<method>])',
-    )
-    mixin = parser.add_argument_group('distil a config that does not say so itself')
-    mixin.add_argument(
-        '--method',
-        help="one of the methods below, or a file with 'terms': --method cwd, "
-        '--method my_terms.py',
-    )
-    mixin.add_argument(
-        '--teacher',
-        help='the config of the teacher: --teacher my_teacher.py, or '
-        "'mmdet::retinanet/retinanet_r101_fpn_1x_coco.py'",
-    )
-    mixin.add_argument(
-        '--teacher-ckpt',
-        help="the teacher's weights: a file or an address (or 'random', in a trial): "
-        '--teacher-ckpt my_teacher.pth',
     )
     parser.add_argument(
         '--resume',
@@ -78,14 +53,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'the config: --auto-scale-lr',
     )
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='change settings of the config (after --method): --cfg-options '
-        'train_cfg.max_epochs=2 model.terms.loss_kd.weight=2 key="[a,b]"',
-    )
-    parser.add_argument(
         '--launcher',
         choices=('none', 'pytorch', 'slurm', 'mpi'),
         default='none',
@@ -95,23 +62,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS
     )
     args = parser.parse_args(argv)
-    for option in ('teacher', 'teacher_ckpt'):
-        if getattr(args, option) and not args.method:
-            name = option.replace('_', '-')
-            parser.error(f'--{name} needs --method as well, as in --method kd')
+    check_method(parser, args)
     return args
 
 
 def configure(args: argparse.Namespace) -> Config:
     """The config of the run; in the order of mmdet's tool, --method first."""
-    from mmkd.build import read_config
-    from mmkd.launch import check_files, check_legacy, check_sharding, merge_options
+    from mmkd.checks import check_files, check_legacy, check_sharding
+    from mmkd.launch import compose
     from mmkd.mixin import is_distillation, register
 
-    config = read_config(args.config, 'model')
-    if args.method:
-        config = mix_in(config, args)
-    merge_options(config, args.cfg_options)
+    config = compose(args)
     check_legacy(config)
     check_sharding(config)
     set_work_dir(config, args)
@@ -130,27 +91,12 @@ def configure(args: argparse.Namespace) -> Config:
     return config
 
 
-def mix_in(config: Config, args: argparse.Namespace) -> Config:
-    from mmkd.mixin import distill
-
-    config = distill(config, args.method, args.teacher, args.teacher_ckpt)
-    model = config.model
-    if model.type == 'mmkd.Distiller' and 'teachers' not in model:
-        for key in ('teacher', 'teacher_ckpt'):
-            if model.get(key) is None:
-                option = f'--{key.replace("_", "-")}'
-                raise ValueError(f'--method {args.method} needs {option} as well.')
-    return config
-
-
 def set_work_dir(config: Config, args: argparse.Namespace) -> None:
     """From the command line, or the config, or after the names of config and method."""
     if args.work_dir is not None:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
-        stem = Path(args.config.rpartition('::')[2]).stem
-        method = f'_{Path(args.method).stem}' if args.method else ''
-        config.work_dir = f'./work_dirs/{stem}{method}'
+        config.work_dir = f'./work_dirs/{stem(args)}'
 
 
 def set_amp(config: Config) -> None:
@@ -184,8 +130,10 @@ def set_dataloader_defaults(config: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    need_mmkd()
     from mmkd.build import build_runner
-    from mmkd.launch import BUILDING, short_errors, start_processes
+    from mmkd.launch import BUILDING, short_errors
+    from mmkd.processes import start_processes
 
     with short_errors(*BUILDING):
         config = configure(args)

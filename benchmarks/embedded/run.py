@@ -4,7 +4,8 @@
 Each run is one line of results.jsonl; what is there already is not run again, so the
 command can be stopped and started at will. The teacher of a task is trained once, with
 seed 0, and every student has the same budget. The weights of the terms stand in
-configs/demo; they were chosen with --tune, which looks at the validation images only.
+demo/weights.json; they were chosen with --tune, which looks at the validation images
+only.
 
     python benchmarks/embedded/run.py                      # three hours of one core
     python benchmarks/embedded/run.py --tasks cls --methods student kd --seeds 0 1
@@ -27,10 +28,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(ROOT / 'demo')]
+import tuned  # noqa: E402
 from runs import fit, read, run_all  # noqa: E402
 
-CONFIGS = ROOT / 'configs' / 'demo'
 METRICS = dict(
     cls='accuracy/top1', det='coco/bbox_mAP', ins='coco/segm_mAP', seg='mIoU'
 )
@@ -46,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--tasks', nargs='+', choices=METRICS, default=list(METRICS))
-    add('--methods', nargs='+', help='default: all configs of the task')
+    add('--methods', nargs='+', help='default: all of demo/weights.json')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
     add('--workers', type=int, default=2, help='runs at a time, one thread each')
     add('--work-dir', type=Path, default=Path('work_dirs/embedded'))
@@ -59,17 +60,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def methods_of(task: str) -> list[str]:
-    """The students of a task: all its configs but the teacher's."""
-    names = {file.stem for file in (CONFIGS / task).glob('[a-z]*.py')} - {'teacher'}
-    return sorted(names, key=lambda name: (name != 'student', name))
-
-
 def plan(args: argparse.Namespace) -> list[dict[str, Any]]:
     """The runs that are asked for."""
     jobs = []
     for task in args.tasks:
-        for method in args.methods or methods_of(task):
+        for method in args.methods or ['student', *tuned.TABLE[task]]:
             if args.tune:
                 jobs += [
                     dict(task=task, method=method, seed=TUNING_SEED, factor=factor)
@@ -87,43 +82,56 @@ def train(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     import torch
 
     from mmkd.build import read_config
-    from mmkd.mixin import is_distillation
 
     torch.set_num_threads(1)
     task, method = job['task'], job['method']
-    os.environ.update(surroundings(task, folder))
-    config = read_config(CONFIGS / task / f'{method}.py')
+    os.environ['DEMO_DATA'] = str(folder / 'data')
+    if method in ('student', 'teacher'):
+        config = read_config(tuned.config_of(task, method))
+    else:
+        config = tuned.distilled(
+            task, method, teacher_of(task, folder), named(task, method, folder)
+        )
+        for term in config.model.terms.values():
+            term.weight = term.get('weight', 1.0) * job.get('factor', 1.0)
     split = 'val' if 'factor' in job else 'test'
     if split == 'val':
         config.test_dataloader = config.val_dataloader
         config.test_evaluator = config.val_evaluator
-    if is_distillation(config):
-        for term in config.model.terms.values():
-            term.weight = term.get('weight', 1.0) * job.get('factor', 1.0)
-    keep = folder / f'{task}_teacher.pth' if method == 'teacher' else None
+    keep = teacher_of(task, folder) if method == 'teacher' else None
     return dict(job, split=split, **fit(config, job, METRICS[task], folder, keep))
 
 
-def surroundings(task: str, folder: Path) -> dict[str, str]:
-    """Where the configs find what they need."""
-    return dict(
-        DEMO_DATA=str(folder / 'data'),
-        DEMO_TEACHER=str(folder / f'{task}_teacher.pth'),
-        DEMO_CODEBOOK=str(folder / f'{task}_codebook.pth'),
-    )
+def teacher_of(task: str, folder: Path) -> Path:
+    """The weights of a task's teacher."""
+    return folder / f'{task}_teacher.pth'
 
 
-def make_codebook(task: str, folder: Path) -> None:
-    """The offline part of letKD."""
-    tool = ROOT / 'tools' / 'build_codebook.py'
-    command = [sys.executable, str(tool), str(CONFIGS / task / 'letkd.py')]
-    env = dict(os.environ, **surroundings(task, folder), OMP_NUM_THREADS='1')
-    subprocess.run(command, env=env, check=True)
+def named(task: str, method: str, folder: Path) -> dict[str, Any]:
+    """The settings that name what was made before the trainings with a method."""
+    return {
+        key: str(file)
+        for _, settings in tuned.files(method, folder / f'{task}_{method}').values()
+        for key, file in settings.items()
+    }
+
+
+def make_files(task: str, method: str, folder: Path) -> None:
+    """What a method needs before it can train: letKD a codebook."""
+    env = dict(os.environ, DEMO_DATA=str(folder / 'data'), OMP_NUM_THREADS='1')
+    made = tuned.files(method, folder / f'{task}_{method}')
+    for tool, (file, _) in made.items():
+        if not file.is_file():
+            command = [sys.executable, str(ROOT / 'tools' / f'{tool}.py')]
+            command += [str(tuned.config_of(task, 'student')), str(file)]
+            command += tuned.arguments(task, method, teacher_of(task, folder))
+            command += tuned.spelt(tuned.options(task, method))
+            subprocess.run(command, env=env, check=True)
 
 
 def train_teachers(tasks: list[str], folder: Path, pool: ProcessPoolExecutor) -> None:
     """Train those whose weights are not here, whatever the log says of others."""
-    missing = [task for task in tasks if not (folder / f'{task}_teacher.pth').is_file()]
+    missing = [task for task in tasks if not teacher_of(task, folder).is_file()]
     log = HERE / 'teachers.jsonl'
     kept = [row for row in read(log) if row['task'] not in missing]
     log.write_text(''.join(json.dumps(row) + '\n' for row in kept))
@@ -132,9 +140,8 @@ def train_teachers(tasks: list[str], folder: Path, pool: ProcessPoolExecutor) ->
 
 
 def main() -> None:
-    """Teachers, codebooks, then everything that is asked for."""
+    """Teachers, what methods need, then everything that is asked for."""
     args = parse_args()
-    sys.path.insert(0, str(ROOT / 'demo'))
     from data import prepare
 
     args.work_dir.mkdir(parents=True, exist_ok=True)
@@ -143,9 +150,9 @@ def main() -> None:
     with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
         train_teachers(args.tasks, args.work_dir, pool)
         jobs = plan(args)
-        for task in {job['task'] for job in jobs if job['method'] == 'letkd'}:
-            if not (args.work_dir / f'{task}_codebook.pth').is_file():
-                make_codebook(task, args.work_dir)
+        for task, method in sorted({(job['task'], job['method']) for job in jobs}):
+            if method != 'student':
+                make_files(task, method, args.work_dir)
         run_all(jobs, partial(train, folder=args.work_dir), args.out, pool)
 
 

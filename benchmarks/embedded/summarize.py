@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import numpy as np
 from scipy.stats import ttest_rel
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'demo'))
+import tuned  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 PAGE = ROOT / 'docs' / 'results' / 'embedded.md'
 FIGURE = ROOT / 'docs' / 'images' / 'embedded.svg'
@@ -29,17 +33,6 @@ TASKS = dict(
     ins=('Instance segmentation, Mask R-CNN', 'mask AP, %', 100),
     seg=('Semantic segmentation, PSPNet', 'mIoU, %', 1),
 )
-NAMES = dict(
-    student='student alone',
-    kd='KD',
-    cwd='CWD',
-    cwt='CWT',
-    fitnet='FitNet',
-    frskd='FRSKD',
-    letkd='letKD',
-    sakd='SAKD-style (reconstructed)',
-)
-
 Runs = dict[int, dict[str, Any]]  # by seed
 
 
@@ -56,11 +49,18 @@ def collect() -> dict[str, dict[str, Runs]]:
     return runs
 
 
-def compare(methods: dict[str, Runs], factor: float) -> list[dict[str, Any]]:
+def name_of(method: str) -> str:
+    """What a reader knows it by."""
+    return 'student alone' if method == 'student' else tuned.describe(method)['name']
+
+
+def compare(task: str, methods: dict[str, Runs]) -> list[dict[str, Any]]:
     """Each method beside the student alone, over the seeds that both have."""
+    factor = TASKS[task][2]
     alone = methods['student']
+    known = ['student', *tuned.TABLE[task]]
     rows = []
-    for method in sorted(methods, key=[*NAMES].index):
+    for method in sorted(methods, key=[*known, *sorted(methods)].index):
         seeds = sorted(set(methods[method]) & set(alone))
         if len(seeds) < 3:
             continue  # not run yet
@@ -116,10 +116,8 @@ def table(task: str, rows: list[dict[str, Any]], teacher: float) -> str:
             gain, p = ' | ', ''
         else:
             p = f'{row["p"]:.3f}' if row['p'] >= 0.001 else '< 0.001'
-        lines.append(
-            f'| {NAMES[row["method"]]} | {row["mean"]:.1f} ± {row["sd"]:.1f} | {gain} '
-            f'| {p} | {row["time"]:.2f} |'
-        )
+        name, mean = name_of(row['method']), f'{row["mean"]:.1f} ± {row["sd"]:.1f}'
+        lines.append(f'| {name} | {mean} | {gain} | {p} | {row["time"]:.2f} |')
     return '\n'.join(lines)
 
 
@@ -153,7 +151,7 @@ def draw(results: dict[str, list[dict[str, Any]]], teachers: dict[str, float]) -
             transform=axis.get_xaxis_transform(),
         )  # fmt: skip
         axis.axvline(rows[0]['mean'], color='#bbbbbb', lw=1, ls=':', zorder=0)
-        names = [NAMES[row['method']].split(' (')[0] for row in reversed(rows)]
+        names = [name_of(row['method']) for row in reversed(rows)]
         axis.set_yticks(range(len(rows)), names)
         axis.set_title(title.replace(', ', '\n'), fontsize=10, loc='left')
         axis.set_xlabel(metric)
@@ -170,9 +168,7 @@ def main() -> None:
         row['task']: row['metric'] * TASKS[row['task']][2]
         for row in read('teachers.jsonl')
     }
-    results = {
-        task: compare(runs[task], TASKS[task][2]) for task in TASKS if task in runs
-    }
+    results = {task: compare(task, runs[task]) for task in TASKS if task in runs}
     draw(results, teachers)
     tables = '\n\n'.join(
         table(task, rows, teachers[task]) for task, rows in results.items()

@@ -22,44 +22,58 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.config import Config
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(ROOT / 'demo')]
+import tuned  # noqa: E402
 from runs import fit, read, run_all  # noqa: E402
 
-DEMO = ROOT / 'configs' / 'demo' / 'cls'
+from mmkd.build import read_config  # noqa: E402
+
 VIEWS = (20, 8, 4)
+RECORDED = {f'recorded, {views} views': views for views in VIEWS}
+WAYS = ('alone', 'with the teacher', *RECORDED)
 LOG = HERE / 'accuracy.jsonl'
 METRIC = 'accuracy/top1'
 
 
-def configs(work: Path) -> dict[str, Path]:
-    """Name -> config file."""
-    recorded = {
-        f'recorded, {views} views': work / f'views{views}' / 'kd_recorded.py'
-        for views in VIEWS
-    }
-    return {'alone': DEMO / 'student.py', 'with the teacher': DEMO / 'kd.py'} | recorded
+def recording(views: int, work: Path) -> Path:
+    """The folder with so many views."""
+    return work / f'views{views}'
+
+
+def config_of(way: str, work: Path) -> Config:
+    """The config of a way to train, or of the teacher."""
+    if way == 'with the teacher':
+        return tuned.distilled('cls', 'kd', work / 'teacher.pth')
+    if way in RECORDED:
+        return read_config(recording(RECORDED[way], work) / 'student_kd_recorded.py')
+    name = 'student' if way == 'alone' else way
+    return read_config(tuned.config_of('cls', name))
 
 
 def train(job: dict[str, Any], work: Path) -> dict[str, Any]:
     """Train and test one model."""
-    import torch
-
-    from mmkd.build import read_config
-
     torch.set_num_threads(1)
-    if job['method'] == 'teacher':
-        config = read_config(DEMO / 'teacher.py')
-        return dict(job, **fit(config, job, METRIC, work, work / 'teacher.pth'))
     if 'views' in job:  # make a recording
         start = time.process_time()
-        tool = runpy.run_path(str(ROOT / 'tools' / 'record_teacher.py'))
-        out = work / f'views{job["views"]}'
-        tool['main']([str(DEMO / 'kd.py'), str(out), '--views', str(job['views'])])
+        record(job['views'], work)
         return dict(job, metric=0.0, cpu_seconds=round(time.process_time() - start, 1))
-    config = read_config(configs(work)[job['method']])
-    return dict(job, **fit(config, job, METRIC, work))
+    config = config_of(job['method'], work)
+    keep = work / 'teacher.pth' if job['method'] == 'teacher' else None
+    return dict(job, **fit(config, job, METRIC, work, keep))
+
+
+def record(views: int, work: Path) -> None:
+    """Let the teacher say once what it sees in so many views."""
+    student, out = tuned.config_of('cls', 'student'), recording(views, work)
+    words = [str(student), str(out), '--views', str(views)]
+    words += tuned.arguments('cls', 'kd', work / 'teacher.pth')
+    words += tuned.spelt(tuned.options('cls', 'kd'))
+    runpy.run_path(str(ROOT / 'tools' / 'record_teacher.py'))['main'](words)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -99,11 +113,9 @@ def main() -> None:
     args = parser.parse_args()
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    sys.path.insert(0, str(ROOT / 'demo'))
     from data import prepare
 
     os.environ['DEMO_DATA'] = str(prepare(work / 'data'))
-    os.environ['DEMO_TEACHER'] = str(work / 'teacher.pth')
     if not (work / 'teacher.pth').is_file():  # then nothing else is there either
         LOG.unlink(missing_ok=True)
     jobs: list[dict[str, Any]] = [dict(task='cls', method='teacher', seed=0)]
@@ -111,7 +123,7 @@ def main() -> None:
     jobs += [
         dict(task='cls', method=method, seed=seed)
         for seed in args.seeds  # the ways take turns
-        for method in configs(work)
+        for method in WAYS
     ]
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(args.workers, mp_context=context) as pool:

@@ -32,7 +32,9 @@ import mmkd  # noqa: F401
 from mmkd.build import build_runner, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / 'configs' / 'demo' / 'cls'
+sys.path.insert(0, str(ROOT / 'demo'))
+import tuned  # noqa: E402
+
 VIEWS = 4
 OPTIONS: dict[str, dict[str, Any]] = {
     'as it is': {},
@@ -47,13 +49,11 @@ FORMS = {'float32': [], 'float16': ['--dtype', 'float16'], 'top 3': ['--top-k', 
 
 def prepare(work: Path, epochs: int) -> None:
     """Images, a teacher, recordings."""
-    sys.path.insert(0, str(ROOT / 'demo'))
     from data import prepare as draw
 
     os.environ['DEMO_DATA'] = str(draw(work / 'data'))
-    os.environ['DEMO_TEACHER'] = str(work / 'teacher.pth')
     if not (work / 'teacher.pth').is_file():
-        config = read_config(DEMO / 'teacher.py')
+        config = read_config(tuned.config_of('cls', 'teacher'))
         config.update(work_dir=str(work / 'run'), log_level='WARNING')
         config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
         runner = build_runner(config)
@@ -61,19 +61,26 @@ def prepare(work: Path, epochs: int) -> None:
         torch.save(dict(state_dict=runner.model.state_dict()), work / 'teacher.pth')
     record = runpy.run_path(str(ROOT / 'tools' / 'record_teacher.py'))['main']
     for name, options in FORMS.items():
-        folder = work / name.replace(' ', '_')
-        record([str(DEMO / 'kd.py'), str(folder), '--views', str(VIEWS), *options])
+        words = [str(tuned.config_of('cls', 'student')), str(folder_of(name, work))]
+        words += ['--views', str(VIEWS), *options]
+        words += tuned.arguments('cls', 'kd', work / 'teacher.pth')
+        record([*words, *tuned.spelt(tuned.options('cls', 'kd'))])
+
+
+def folder_of(form: str, work: Path) -> Path:
+    """Where a recording lies."""
+    return work / form.replace(' ', '_')
 
 
 def variants(work: Path) -> dict[str, Config]:
     """Name -> config."""
-    made = {'plain': read_config(DEMO / 'student.py')}
+    made = {'plain': read_config(tuned.config_of('cls', 'student'))}
     for name, options in OPTIONS.items():
-        made[name] = read_config(DEMO / 'kd.py')
+        made[name] = tuned.distilled('cls', 'kd', work / 'teacher.pth')
         made[name].model.teacher_options = options
     for name in FORMS:
-        folder = work / name.replace(' ', '_')
-        made[f'recorded, {name}'] = read_config(folder / 'kd_recorded.py')
+        file = folder_of(name, work) / 'student_kd_recorded.py'
+        made[f'recorded, {name}'] = read_config(file)
     return made
 
 

@@ -1,15 +1,14 @@
 _base_ = [
     '../_base_/students/mobilenet-v1_8xb32_in1k.py',
-    '../_base_/methods/cwt_cls.py',
+    '../_base_/methods/cwt.py',
     '../_base_/runtime.py',
 ]
 model = dict(
+    _base_.cls,
     _delete_=True,
-    type='mmkd.Distiller',
     student=_base_.model,
     teacher='mmpretrain::resnet/resnet50_8xb32_in1k.py',
     teacher_ckpt='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb32_in1k_20210831-ea4938fc.pth',
-    terms=_base_.terms,
 )
 # RECONSTRUCTION: MGD's protocol.
 optim_wrapper = dict(clip_grad=dict(max_norm=5))

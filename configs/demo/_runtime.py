@@ -1,3 +1,3 @@
-# As for every distillation, and for the report each loss's share of the gradient.
-_base_ = '../_base_/runtime.py'
-custom_hooks = [*_base_.custom_hooks, dict(type='mmkd.GradientShare', interval=12)]
+# For the report: each loss's share of the gradient. A model alone has but one loss.
+custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
+custom_hooks = [dict(type='mmkd.GradientShare', interval=12)]

@@ -1,13 +1,12 @@
 _base_ = [
     'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
-    '../_base_/methods/kd_seg.py',
+    '../_base_/methods/kd.py',
     '../_base_/runtime.py',
 ]
 model = dict(
+    _base_.seg,
     _delete_=True,
-    type='mmkd.Distiller',
     student=_base_.model,
     teacher='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py',
     teacher_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/pspnet/pspnet_r101-d8_512x1024_80k_cityscapes/pspnet_r101-d8_512x1024_80k_cityscapes_20200606_112211-e1e1100f.pth',
-    terms=_base_.terms,
 )

@@ -1,19 +1,13 @@
 _base_ = [
-    '../_base_/models/cifar/resnet8x4.py',
-    '../_base_/datasets/cifar100_repdistiller.py',
-    '../_base_/schedules/cifar_repdistiller.py',
-    '../_base_/methods/kd_cls.py',
+    '../_base_/students/resnet8x4_1xb64_cifar100.py',
+    '../_base_/methods/kd.py',
     '../_base_/runtime.py',
 ]
-# RepDistiller: tau 4, 0.9 of the teacher and 0.1 of the labels.
-_base_.terms.loss_kd.update(loss=dict(type='mmkd.KD', tau=4.0), weight=0.9)
-_base_.model.head.update(loss=dict(type='CrossEntropyLoss', loss_weight=0.1))
 model = dict(
+    _base_.cifar,
     _delete_=True,
-    type='mmkd.Distiller',
     student=_base_.model,
-    teacher='{{ fileDirname }}/../_base_/models/cifar/resnet32x4.py',
+    teacher='{{ fileDirname }}/../_base_/students/resnet32x4_1xb64_cifar100.py',
     # RepDistiller's file, converted: see tools/convert_repdistiller.py.
     teacher_ckpt='checkpoints/repdistiller/resnet32x4.pth',
-    terms=_base_.terms,
 )

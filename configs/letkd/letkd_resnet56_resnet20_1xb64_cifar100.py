@@ -1,20 +1,18 @@
 _base_ = [
-    '../_base_/models/cifar/resnet20.py',
-    '../_base_/datasets/cifar100_repdistiller.py',
-    '../_base_/schedules/cifar_repdistiller.py',
-    '../_base_/methods/letkd_cls.py',
+    '../_base_/students/resnet20_1xb64_cifar100.py',
+    '../_base_/methods/letkd.py',
     '../_base_/runtime.py',
 ]
-_base_.student.layers.intermediate.update(after='backbone.stages.2.0', templates=800)
-_base_.terms.loss_intermediate.teacher = 'backbone.stages.2.0'
-_base_.terms.loss_intermediate.loss.codebook = 'codebooks/resnet56_cifar100.pth'
-_base_.terms.loss_penultimate.loss.codebook = 'codebooks/resnet56_cifar100.pth'
-optim_wrapper = dict(optimizer=dict(nesterov=True))
+_base_.cifar.terms.loss_intermediate.loss.codebook = 'codebooks/resnet56_cifar100.pth'
+_base_.cifar.terms.loss_penultimate.loss.codebook = 'codebooks/resnet56_cifar100.pth'
 model = dict(
+    _base_.cifar,
     _delete_=True,
-    type='mmkd.Distiller',
-    student=dict(_base_.model, **_base_.student, of='ImageClassifier'),
-    teacher='{{ fileDirname }}/../_base_/models/cifar/resnet56.py',
+    student=dict(_base_.model, **_base_.cifar.student, of='ImageClassifier'),
+    teacher='{{ fileDirname }}/../_base_/students/resnet56_1xb64_cifar100.py',
     teacher_ckpt='checkpoints/repdistiller/resnet56.pth',
-    terms=_base_.terms,
 )
+# The authors': Nesterov, crops padded by reflection, and only full batches.
+optim_wrapper = dict(optimizer=dict(nesterov=True))
+train_dataloader = dict(drop_last=True)
+_base_.train_dataloader.dataset.pipeline[0].padding_mode = 'reflect'

@@ -1,18 +1,20 @@
 _base_ = [
     '../_base_/students/resnet20_1xb64_tinyimagenet.py',
-    '../_base_/methods/letkd_cls.py',
+    '../_base_/methods/letkd.py',
     '../_base_/runtime.py',
 ]
-# RECONSTRUCTION: all numbers are CIFAR-100's.
-_base_.student.layers.intermediate.update(after='backbone.stages.2.0', templates=1600)
-_base_.terms.loss_intermediate.teacher = 'backbone.stages.2.0'
-_base_.terms.loss_intermediate.loss.codebook = 'codebooks/resnet56_tinyimagenet.pth'
-_base_.terms.loss_penultimate.loss.codebook = 'codebooks/resnet56_tinyimagenet.pth'
+# RECONSTRUCTION: tau and the number of LDA components are CIFAR-100's.
+_base_.cifar.student.layers.intermediate.templates = 1600
+_base_.cifar.terms.loss_intermediate.loss.codebook = (
+    'codebooks/resnet56_tinyimagenet.pth'
+)
+_base_.cifar.terms.loss_penultimate.loss.codebook = (
+    'codebooks/resnet56_tinyimagenet.pth'
+)
 model = dict(
+    _base_.cifar,
     _delete_=True,
-    type='mmkd.Distiller',
-    student=dict(_base_.model, **_base_.student, of='ImageClassifier'),
+    student=dict(_base_.model, **_base_.cifar.student, of='ImageClassifier'),
     teacher='{{ fileDirname }}/../_base_/students/resnet56_1xb64_tinyimagenet.py',
     teacher_ckpt='checkpoints/tinyimagenet/resnet56.pth',
-    terms=_base_.terms,
 )

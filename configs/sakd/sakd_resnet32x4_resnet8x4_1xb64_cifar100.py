@@ -1,19 +1,13 @@
 _base_ = [
-    '../_base_/models/cifar/resnet8x4.py',
-    '../_base_/datasets/cifar100_repdistiller.py',
-    '../_base_/schedules/cifar_repdistiller.py',
-    '../_base_/methods/sakd_cls.py',
+    '../_base_/students/resnet8x4_1xb64_cifar100.py',
+    '../_base_/methods/sakd.py',
     '../_base_/runtime.py',
 ]
-_base_.terms.loss_match.update(student=[f'backbone.stages.{i}' for i in range(3)])
-_base_.terms.loss_branch.update(student=_base_.terms.loss_match.student)
-_base_.terms.loss_branch.loss.update(recipe=dict(epochs=100))
 model = dict(
+    _base_.cifar,
     _delete_=True,
-    type='mmkd.Distiller',
     student=_base_.model,
-    teacher='{{ fileDirname }}/../_base_/models/cifar/resnet32x4.py',
+    teacher='{{ fileDirname }}/../_base_/students/resnet32x4_1xb64_cifar100.py',
     # RepDistiller's file, converted: see tools/convert_repdistiller.py.
     teacher_ckpt='checkpoints/repdistiller/resnet32x4.pth',
-    terms=_base_.terms,
 )

@@ -30,6 +30,8 @@ class MobileNetV1(Stages):
             literature.
     """
 
+    ends = (0, 1, 2, 3, 4)
+
     def __init__(
         self, out_indices: Sequence[int] = (-1,), init_cfg: Init = None
     ) -> None:
@@ -55,6 +57,8 @@ class CifarMobileNetV2(Stages):
             1280 channels.
         init_cfg: As everywhere in mmengine.
     """
+
+    ends = (0, 1, 2, 3)
 
     def __init__(
         self,

@@ -24,7 +24,12 @@ class Stages(BaseModule):  # type: ignore[misc]
         stages: What follows. A last layer that belongs to no stage counts as one.
         out_indices: Whose maps to return, in this order; -1 is the last.
         init_cfg: As everywhere in mmengine. None leaves torch's initialisation.
+
+    Attributes:
+        ends: Which of them the distillation literature taps as the stages.
     """
+
+    ends: Sequence[int] = (0, 1, 2)
 
     def __init__(
         self,

@@ -34,6 +34,8 @@ class CifarVGG(Stages):
         init_cfg: As everywhere in mmengine.
     """
 
+    ends = (1, 2, 3, 4)
+
     def __init__(
         self,
         depth: int,

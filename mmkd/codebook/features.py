@@ -24,13 +24,6 @@ def pool(teacher: Tensor, size: Sequence[int]) -> Tensor:
     return F.adaptive_avg_pool2d(teacher, (size[0], size[1]))
 
 
-def batch_of(distiller: Any, item: Mapping[str, Any]) -> Tensor:
-    """One item of a data set, as the images (1, 3, H, W) that models are given."""
-    batch = {key: [value] for key, value in item.items()}
-    images: Tensor = distiller.data_preprocessor(batch, False)['inputs']
-    return images
-
-
 def parts_of(distiller: Any) -> dict[str, Any]:
     """Part of the codebook -> its term."""
     return {term.loss.part: term for term in distiller.terms.values()}
@@ -81,6 +74,22 @@ def positions(
     return torch.cat([x for x, _ in chosen]), torch.cat([y for _, y in chosen])
 
 
+def of_batch(
+    distiller: Any,
+    batch: Any,
+    ratio: Mapping[str, int],
+    seeds: list[int],
+    most: int | None,
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Part, pooled features and labels, of one batch."""
+    for part, feature, targets in maps(distiller, batch):
+        size = [max(1, round(side / ratio[part])) for side in feature.shape[2:]]
+        with torch.no_grad():
+            small = pool(feature, size).float()
+            x, y = positions(small, part, targets, seeds, most)
+        yield part, x, y
+
+
 def collect(  # noqa: PLR0913
     work: Work,
     distiller: Any,
@@ -115,11 +124,7 @@ def collect(  # noqa: PLR0913
     for batch in batches:
         count = len(batch['inputs'])
         seeds = indices[state['images'] : state['images'] + count]
-        for part, feature, targets in maps(distiller, batch):
-            size = [max(1, round(side / ratio[part])) for side in feature.shape[2:]]
-            with torch.no_grad():
-                small = pool(feature, size).float()
-                x, y = positions(small, part, targets, seeds, most)
+        for part, x, y in of_batch(distiller, batch, ratio, seeds, most):
             work.append(f'{part}.features', x.cpu().numpy().astype('float32'))
             work.append(f'{part}.labels', y.cpu().numpy().astype('int32'))
             state['rows'][part] += len(x)

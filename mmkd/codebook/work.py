@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmkd.checkpoints.load import read_checkpoint
-from mmkd.codebook.maths import Chunks
+from mmkd.checkpoints.read import read_checkpoint
 from mmkd.checkpoints.whole import save, whole
+from mmkd.codebook.maths import Chunks
 
 
 class Work:

@@ -8,7 +8,8 @@ from mmkd.datasets.images import (
     StanfordDogs,
     TinyImageNet,
 )
-from mmkd.datasets.views import ReplayedViews, ViewSampler
+from mmkd.datasets.view_sampler import ViewSampler
+from mmkd.datasets.views import ReplayedViews
 
 __all__ = [
     'ARCHIVES',

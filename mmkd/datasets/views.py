@@ -14,22 +14,18 @@ persistent or not, need not know the epoch.
 from __future__ import annotations
 
 import json
-import random
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_dist_info
-from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
-from mmkd.build import own_randomness
-from mmkd.registry import DATA_SAMPLERS, DATASETS
+from mmkd.randomness import own_randomness, seed_item
+from mmkd.registry import DATASETS
 
 Item = dict[str, Any]
 # One image in so many has a checksum: what changes a pipeline changes them all.
@@ -112,21 +108,6 @@ class ReplayedViews(Dataset[Item]):
         return found
 
 
-def seed_item(seed: int, view: int, index: int) -> None:
-    """Seed the generators of this process; those of GPUs are left alone.
-
-    The numbers are mixed as in splitmix64: this runs for every image.
-    """
-    x = seed * 0x9E3779B97F4A7C15 + view * 0xBF58476D1CE4E5B9 + index
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        x &= 0xFFFFFFFFFFFFFFFF
-        x = (x ^ x >> shift) * factor
-    x &= 0xFFFFFFFFFFFFFFFF
-    random.seed(x)
-    np.random.seed(x & 0xFFFFFFFF)
-    torch.default_generator.manual_seed(x >> 32)
-
-
 def describe_pipeline(dataset: Any) -> list[str]:
     """Every transform with its settings, of a data set or a config, innermost first."""
     if isinstance(dataset, Mapping):
@@ -144,55 +125,3 @@ def describe_pipeline(dataset: Any) -> list[str]:
         ]
     parts = inner if isinstance(inner, (list, tuple)) else [inner]
     return [line for part in parts for line in describe_pipeline(part)] + steps
-
-
-@DATA_SAMPLERS.register_module()
-class ViewSampler(Sampler[int]):
-    """Another sampler's indices, with a view each: in epoch e it is view e mod views.
-
-    Args:
-        dataset: A :class:`ReplayedViews`.
-        sampler: Config of the sampler that chooses the images. It keeps its order.
-        seed: Its seed, from the Runner.
-    """
-
-    def __init__(
-        self,
-        dataset: ReplayedViews,
-        sampler: Mapping[str, Any],
-        seed: int | None = None,
-    ) -> None:
-        if not isinstance(dataset, ReplayedViews):
-            raise TypeError(
-                'mmkd.ViewSampler needs a data set with views: wrap it in '
-                "dict(type='mmkd.ReplayedViews', views=…, dataset=…)"
-            )
-        self.dataset = dataset
-        self.sampler = MMENGINE_DATA_SAMPLERS.build(
-            dict(sampler), default_args=dict(dataset=dataset, seed=seed)
-        )
-        if hasattr(self.sampler, 'num_repeats'):
-            raise ValueError(
-                f'mmkd.ViewSampler: a {type(self.sampler).__name__} wants several '
-                'views of an image in one epoch: there is one. Take a DefaultSampler.'
-            )
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch: other views, and another order."""
-        self.epoch = epoch
-        if hasattr(self.sampler, 'set_epoch'):
-            self.sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        """As many as the sampler has."""
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[int]:
-        """Items of the data set."""
-        size, views = len(self.dataset), self.dataset.views
-        rank, world = get_dist_info()
-        endless = isinstance(self.sampler, InfiniteSampler)
-        for step, index in enumerate(self.sampler):
-            lap = (step * world + rank) // size if endless else 0
-            yield (self.epoch + lap) % views * size + index

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal, TypeVar
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from mmengine.logging import print_log
@@ -18,7 +19,6 @@ from mmkd.build import (
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import check_share, load_weights
 from mmkd.distillers.step import (
@@ -27,28 +27,27 @@ from mmkd.distillers.step import (
     Student,
     mark_overwritten,
     merge,
+    parts,
     tapped,
+    uncompiled,
 )
 from mmkd.finite import Guard, Seen
 from mmkd.loss import Site
+from mmkd.paths import Player
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
+from mmkd.rehearsal import image_size, rehearsing
 from mmkd.side import STUDENT
 from mmkd.teacher.frozen import Frozen
 from mmkd.term import Term
 from mmkd.terms import build_terms
 
 Records = dict[str, Recorder]
-Step = TypeVar('Step', bound=Callable[..., Any])
 Watch = Callable[['BaseDistiller', Mapping[str, Losses]], None]
-NOTHING: Mapping[str, Any] = {}
-# What hooks of a student's recipe look for in the model that a runner trains.
-OF_STUDENT = ('backbone', 'neck', 'head', 'set_epoch', 'get_layer_depth')
-
-
-def _uncompiled(function: Step) -> Step:
-    """Leave a function out of ``torch.compile``; what it calls is compiled."""
-    disabled: Step = torch.compiler.disable(function, recursive=False)  # type: ignore
-    return disabled
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+# What hooks and optimizer constructors of mmdet, mmseg and mmpretrain ask of the model
+# that a runner trains, beside its heads.
+OF_STUDENT = ('backbone', 'neck', 'head', 'detector', 'set_epoch')
 
 
 class BaseDistiller(BaseModel):  # type: ignore[misc]
@@ -61,7 +60,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     Args:
         student: Its config: a dict, a config file, or 'mmdet::…'.
         terms: Name -> config of a :class:`mmkd.term.Term`.
-        sources: Name of a teacher -> ``scale`` and ``schedule`` of all its terms.
+        sources: Name of a teacher -> ``scale`` and ``schedule`` of its terms.
         own: What the student's own losses count: dict(weight=0.1, schedule=[…]).
         student_ckpt: Weights that the student starts from; a file or an address. They
             may lack some of its tensors, see ``student_min_match``.
@@ -171,7 +170,7 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             return self.loss(inputs, data_samples)
         return self.student(inputs, data_samples, mode=mode)
 
-    @_uncompiled
+    @uncompiled
     def loss(self, inputs: Tensor, data_samples: list[Any] | None = None) -> Losses:
         """The student's losses and every term, raw and weighted."""
         terms = [term for term in self.terms.values() if term.update_weight() != 0]
@@ -202,15 +201,8 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
             without: Losses = self.guard.act(self, seen)
             return without
         if self.watch is not None:
-            self.watch(self, self._parts(own, extra, values))
+            self.watch(self, parts(own, extra, values, self.terms.values()))
         return losses
-
-    def _parts(self, own: Losses, extra: Losses, values: Losses) -> dict[str, Losses]:
-        """Who is responsible for which losses, for those who watch."""
-        parts = {'task': own, **({'teacher': extra} if extra else {})}
-        for name, term in self.terms.items():
-            parts[term.raw_name[4:]] = {name: values[name]}
-        return parts
 
     # -- building ---------------------------------------------------------------------
 
@@ -221,53 +213,42 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
         """
         terms = list(self.terms.values())
         networks = self.networks()
-        self._cast(terms, networks)
+
+        @cache  # it may cost a run of the backbone
+        def roles(network: str, role: str) -> Player:
+            find, size = self.adapter(network).roles, self._size()
+            played: Player = find(networks[network], role, size=size)
+            return played
+
+        with own_randomness():
+            for side in (side for term in terms for side in term.sides):
+                for line in side.resolve(networks, roles):
+                    print_log(line, 'current')
         records = self.rehearse(terms)
         if mark_overwritten(terms, records):
             records = self.rehearse(terms)
-        site = Site([], [], self.student, frozen=self.frozen)
-        site = replace(site, classes=self.task.classes(self.student))
+        classes = self.task.classes(self.student)
+        site = Site([], [], self.student, classes=classes, frozen=self.frozen)
         with own_randomness():
             for term in terms:
                 paths = (term.student_paths, term.teacher_paths)
-                other = networks[term.teacher.network_of(term.teacher_paths[0])]
+                other = networks[term.teacher.places[0].network]
                 term.build(records, replace(site, teacher=other, paths=paths))
 
-    def _cast(self, terms: list[Term], networks: Mapping[str, nn.Module]) -> None:
-        """Find what plays the roles that terms name, and say it; check all paths."""
-        players = {
-            name: partial(self.adapter(name).roles, network)
-            for name, network in networks.items()
-        }
-        for term in terms:
-            for side in term.sides:
-                unknown = side.networks() - set(networks)
-                if unknown:
-                    raise ValueError(
-                        f'{side.where}: there is no network {sorted(unknown)[0]!r}, '
-                        f'only {list(networks)}.'
-                    )
-                became = side.cast(players)
-                for role, paths in became.items():
-                    text = f'{side.where}: {role} is {", ".join(paths)}'
-                    print_log(text, 'current')
-                side.check(networks)
-
     def rehearse(self, terms: list[Term]) -> Records:
-        """One small step; returns what all networks did."""
+        """One small step, without labels; returns what all networks did."""
         more = self.reads(terms)
-        training = self.training
+        sides = [side for t in terms for side in (t.student, t.teacher)]
+        paths = [path for side in sides for path in side.reads(STUDENT)] + more
         try:
             inputs, data_samples = self.task.example(self._size(), self._device())
-            paths = [path for term in terms for path in term.reads(STUDENT)] + more
 
             def run() -> Losses:
                 self.task.run(self.student, inputs, data_samples, paths)
                 return {}
 
             student = Student(self.student, terms, more, run)
-            with own_randomness(), torch.no_grad():
-                self.eval()
+            with rehearsing(self):
                 records, _ = self.teach(inputs, data_samples, terms, student)
                 return {**records, STUDENT: student.record}
         except RuntimeError as error:
@@ -275,15 +256,9 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
                 f'Looking up feature shapes with an image of {self._size()} failed: '
                 f'{error}\nIf a model needs another size, set input_size.'
             ) from error
-        finally:
-            self.train(training)
 
     def _size(self) -> tuple[int, int]:
-        size = self.input_size
-        if size is None:
-            size = getattr(getattr(self.student, 'backbone', None), 'img_size', 128)
-        height, width = (size, size) if isinstance(size, int) else tuple(size)
-        return height, width
+        return image_size(self.student, self.input_size)
 
     def _device(self) -> torch.device:
         return next((p.device for p in self.student.parameters()), torch.device('cpu'))
@@ -319,15 +294,24 @@ class BaseDistiller(BaseModel):  # type: ignore[misc]
     # -- a module among modules -------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        """Hooks of the student's recipe find ``model.bbox_head`` and the like."""
+        """The student's recipe finds ``model.bbox_head`` and the like."""
         try:
             return super().__getattr__(name)
         except AttributeError:
             student = self.__dict__.get('_modules', {}).get('student')
-            of_student = name in OF_STUDENT or name.endswith('_head')
-            if student is None or not (of_student or name.startswith('with_')):
+            wanted = name in OF_STUDENT or name.endswith('_head')
+            if student is None or not wanted:
                 raise
             return getattr(student, name)
+
+    def get_layer_depth(self, name: str) -> tuple[int, int]:
+        """The depth of a weight, of how many: mmpretrain's layer-wise learning rates.
+
+        Weights that are not the student's learn like those of its head.
+        """
+        found: tuple[int, int]
+        found = self.student.get_layer_depth(name.removeprefix('student.'))
+        return found
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Any:
         for frozen in self.frozen.values():

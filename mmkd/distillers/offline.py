@@ -10,24 +10,25 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd.arguments import Share, Weight, check_arguments, naming
+from mmkd.arguments import Share, naming
 from mmkd.build import (
     ModelConfig,
     build_model,
     find_task,
     model_config,
-    own_randomness,
 )
 from mmkd.checkpoints.load import load_weights
-from mmkd.distillers.base import BaseDistiller, Losses, Records
-from mmkd.distillers.step import Student, watch
+from mmkd.distillers.base import BaseDistiller, Records
+from mmkd.distillers.step import Losses, Student, watch
 from mmkd.paths import parse
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Enough, Recorder
-from mmkd.recording.reader import Recording, of_teacher
+from mmkd.recording.origin import of_teacher
+from mmkd.recording.reader import Recording
 from mmkd.registry import MODELS
 from mmkd.side import STUDENT
-from mmkd.teacher.cheap import TeacherOptions
 from mmkd.teacher.frozen import Frozen
+from mmkd.teacher.given import options_of, share_of, teachers_of
 from mmkd.teacher.renormalize import Renormalize
 from mmkd.term import Term
 
@@ -50,8 +51,9 @@ class Distiller(BaseDistiller):
             untrained teacher is meant (in tests).
         terms: Name -> config of a :class:`mmkd.term.Term`.
         teachers: Instead of ``teacher``, several: name -> dict(model=…, ckpt=…,
-            weight=1.0, min_match=1.0, options=dict(…)). Every term without a ``source``
-            is applied to each, times the teacher's weight.
+            weight=1.0, min_match=1.0, options=dict(…)). Every term is applied to each
+            and counts times the teacher's weight, unless it has a ``source`` or its
+            paths name their networks ('name/head.fc').
         teacher_min_match: The least share of the teacher's tensors that its checkpoint
             must hold.
         teacher_options: What makes the teacher cheap; see :mod:`mmkd.teacher.cheap`.
@@ -72,25 +74,12 @@ class Distiller(BaseDistiller):
         inherit: str | Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        if teacher is not None and teachers is not None:
-            raise ValueError("Give either 'teacher' or 'teachers'.")
-        if teachers is not None and teacher_ckpt is not None:
-            raise ValueError("Several teachers have a 'ckpt' each, no 'teacher_ckpt'.")
-        if teachers is not None and teacher_options is not None:
-            raise ValueError("Several teachers have 'options' each.")
         one = teachers is None
-        if teachers is None and teacher is not None:
-            teachers = {
-                'teacher': dict(
-                    model=teacher,
-                    ckpt=teacher_ckpt,
-                    min_match=teacher_min_match,
-                    options=teacher_options,
-                )
-            }
-        teachers = teachers or {}
-        options = {name: _read(name, config) for name, config in teachers.items()}
-        sources = {name: _share(c, options[name]) for name, c in teachers.items()}
+        given = teachers_of(
+            teachers, teacher, teacher_ckpt, teacher_min_match, teacher_options
+        )
+        options = {name: options_of(name, config) for name, config in given.items()}
+        sources = {name: share_of(c, options[name]) for name, c in given.items()}
         super().__init__(student, terms, sources, **settings)
         self.inherit = [inherit] if isinstance(inherit, str) else list(inherit)
         self.renormalize = nn.ModuleDict()
@@ -98,7 +87,7 @@ class Distiller(BaseDistiller):
         self.options = options
         self.recordings: dict[str, Recording] = {}
         self.once: dict[str, set[str]] = {}  # modules that run once in a step
-        for name, config in teachers.items():
+        for name, config in given.items():
             with naming(name if one else f'teachers.{name}'):
                 self._add_teacher(
                     name,
@@ -107,6 +96,8 @@ class Distiller(BaseDistiller):
                     config.get('min_match', 1.0),
                 )
         self.connect()
+        if self.inherit and not self.options:
+            raise ValueError('inherit: there is no teacher to inherit from.')
         if self.inherit:
             _check_inherit(self.student, self.teacher, self.inherit)
         for name in self.options:
@@ -179,7 +170,8 @@ class Distiller(BaseDistiller):
 
     def networks(self) -> dict[str, nn.Module]:
         """The student and the teachers."""
-        teachers = {name: self.frozen[name].model for name in self.options}
+        there = [name for name in self.options if name in self.frozen]
+        teachers = {name: self.frozen[name].model for name in there}
         return {STUDENT: self.student, **teachers}
 
     def adapter(self, network: str) -> Any:
@@ -258,33 +250,6 @@ class Distiller(BaseDistiller):
             weights = self.teacher.get_submodule(part).state_dict()
             self.student.get_submodule(part).load_state_dict(weights)
             print_log(f"The student inherits the teacher's {part}.", 'current')
-
-
-def _read(name: str, config: Any) -> TeacherOptions:
-    """Check one of ``teachers``; return its options."""
-    if not isinstance(config, Mapping) or 'model' not in config:
-        raise ValueError(f'teachers.{name}: give dict(model=…, ckpt=…)')
-    check_arguments(f'teachers.{name}', config, _teacher)
-    options = config.get('options') or {}
-    check_arguments('teacher_options', options, TeacherOptions)
-    return TeacherOptions(**options)
-
-
-def _teacher(
-    model: str | ModelConfig | nn.Module,
-    ckpt: str | None = None,
-    weight: Weight = 1.0,
-    min_match: Share = 1.0,
-    options: Mapping[str, Any] | None = None,
-) -> None:
-    """What a teacher's config may have."""
-
-
-def _share(config: Mapping[str, Any], options: TeacherOptions) -> dict[str, Any]:
-    """What a teacher does to the weights of its terms."""
-    every = options.every
-    piece = dict(kind='every', steps=every, factor=every)
-    return dict(scale=config.get('weight', 1.0), schedule=[piece] if every > 1 else [])
 
 
 def _says_how_it_normalises(model: ModelConfig | nn.Module) -> bool:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd.arguments import Weight, naming
-from mmkd.build import ModelConfig, own_randomness
-from mmkd.distillers.base import BaseDistiller, Losses, Records
-from mmkd.distillers.step import Student, scaled, watch
-from mmkd.paths import find_module, parse, play
+from mmkd.build import ModelConfig
+from mmkd.distillers.base import BaseDistiller, Records
+from mmkd.distillers.step import Losses, Student, scaled, watch
+from mmkd.paths import is_role, resolve
+from mmkd.randomness import own_randomness
 from mmkd.recorder import Recorder
 from mmkd.registry import MODELS, make
-from mmkd.side import STUDENT, as_list
+from mmkd.side import STUDENT, TEACHER, as_list
 from mmkd.term import Term
-
-SOURCE = 'teacher'
 
 
 @MODELS.register_module()
@@ -56,7 +57,7 @@ class SelfDistiller(BaseDistiller):
         detach: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(student, terms, {SOURCE: {}}, **settings)
+        super().__init__(student, terms, {TEACHER: {}}, **settings)
         self.teacher_reads = self._find('teacher_reads', teacher_reads)
         self.teacher_target = self._find('teacher_target', teacher_target)
         self.supervision = supervision
@@ -71,17 +72,19 @@ class SelfDistiller(BaseDistiller):
 
     def _find(self, key: str, paths: str | Sequence[str] | None) -> list[str]:
         """The paths in the student that a setting names."""
-        found = []
+        found, student = [], self.student
+        players = partial(self.task.roles, student, size=self._size())
         for path in as_list(paths):
-            with naming(f"{key} '{path}'"):
-                found += play(path, lambda role: self.task.roles(self.student, role))
-                for one in found:
-                    find_module(self.student, parse(one).module)
+            with naming(f"{key} '{path}'"), own_randomness():
+                own = resolve(student, path, players)
+            if is_role(path):
+                print_log(f'{key}: {path} is {", ".join(own)}', 'current')
+            found += own
         return found
 
     def networks(self) -> dict[str, nn.Module]:
         """The student and the self-teacher."""
-        return {STUDENT: self.student, SOURCE: self.teacher}
+        return {STUDENT: self.student, TEACHER: self.teacher}
 
     def reads(self, terms: list[Term]) -> list[str]:
         """What the self-teacher is fed with, and the logits it is to be like."""
@@ -99,9 +102,11 @@ class SelfDistiller(BaseDistiller):
         if teacher is None or not (terms or self.supervision):
             return {}, {}
         if student is None:
-            raise ValueError('A self-teacher reads the student, which does not run here.')
+            raise ValueError(
+                'A self-teacher reads the student, which does not run here.'
+            )
         features = self._features(student.record)
-        with watch(teacher, SOURCE, terms) as recorder:
+        with watch(teacher, TEACHER, terms) as recorder:
             output = teacher(tuple(f.detach() if self.detach else f for f in features))
         losses: Losses = {}
         if self.supervision and self.training:
@@ -113,7 +118,7 @@ class SelfDistiller(BaseDistiller):
             targets = self.task.targets(self.student, data_samples)
             more = teacher.extra_losses(inputs, logits, output, self._read, targets)
             losses.update(more)
-        return {SOURCE: recorder}, losses
+        return {TEACHER: recorder}, losses
 
     def _read(self, images: Tensor) -> list[Tensor]:
         """The student's features of other images than the batch's."""

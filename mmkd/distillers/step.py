@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from mmkd.finite import Tapped
@@ -14,6 +15,13 @@ from mmkd.side import STUDENT, Records
 from mmkd.term import Term
 
 Losses = dict[str, Tensor]
+Step = TypeVar('Step', bound=Callable[..., Any])
+
+
+def uncompiled(function: Step) -> Step:
+    """Leave a function out of ``torch.compile``; what it calls is compiled."""
+    disabled: Step = torch.compiler.disable(function, recursive=False)  # type: ignore
+    return disabled
 
 
 class Student:
@@ -37,19 +45,21 @@ class Student:
         self._run = run
         self._losses: Losses | None = None
 
-    @property
-    def losses(self) -> Losses:
-        """Its own losses."""
+    def _ran(self) -> tuple[Losses, Recorder]:
         if self._losses is None:
             with self._recorder:
                 self._losses = self._run()
-        return self._losses
+        return self._losses, self._recorder
+
+    @property
+    def losses(self) -> Losses:
+        """Its own losses."""
+        return self._ran()[0]
 
     @property
     def record(self) -> Recorder:
         """What it did."""
-        assert self.losses is not None
-        return self._recorder
+        return self._ran()[1]
 
 
 def watch(
@@ -120,18 +130,39 @@ def merge(*parts: Losses) -> Losses:
     return merged
 
 
+def parts(
+    own: Losses, extra: Losses, values: Losses, terms: Iterable[Term]
+) -> dict[str, Losses]:
+    """Who is responsible for which losses, for those who watch.
+
+    Args:
+        own: The student's.
+        extra: Those of what teaches and learns.
+        values: Of the terms, by their names.
+        terms: All of them.
+    """
+    found = {'task': own, **({'teacher': extra} if extra else {})}
+    for term in terms:
+        short = term.raw_name.removeprefix('raw_')
+        found[term.name if short in found else short] = {term.name: values[term.name]}
+    return found
+
+
 def tapped(term: Term, records: Records) -> list[Tapped]:
     """What a term has compared in this step."""
-    sides = (term.student, term.teacher)
-    places = [(side.network_of(path), path) for side in sides for path in side.paths]
-    return [Tapped(name, path, records[name][path]) for name, path in places]
+    return [
+        Tapped(place.network, place.path, records[place.network][place.path])
+        for side in (term.student, term.teacher)
+        for place in side.places
+    ]
 
 
 def mark_overwritten(terms: Iterable[Term], records: Records) -> bool:
     """Let terms copy what an in-place ReLU overwrites; whether there are such."""
     found = False
     for term in terms:
-        places = [(side.network_of(p), p) for side in term.sides for p in side.paths]
-        term.clone = term.clone or any(records[n].overwritten(p) for n, p in places)
+        places = [place for side in term.sides for place in side.places]
+        stale = (records[p.network].overwritten(p.path) for p in places)
+        term.clone = term.clone or any(stale)
         found = found or term.clone
     return found

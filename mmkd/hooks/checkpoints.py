@@ -14,8 +14,8 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from mmkd.build import model_of
+from mmkd.checkpoints.broken import check_weights
 from mmkd.checkpoints.whole import is_whole
-from mmkd.finite import check_weights
 from mmkd.registry import HOOKS
 
 

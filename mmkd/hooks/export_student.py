@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from mmkd.checkpoints.load import read_checkpoint
+from mmkd.checkpoints.read import read_checkpoint
 from mmkd.checkpoints.whole import save
 from mmkd.registry import HOOKS
 

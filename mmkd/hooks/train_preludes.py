@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmkd.arguments import naming
-from mmkd.build import model_of, own_randomness
-from mmkd.hooks.seed_iterations import seed_all
+from mmkd.build import model_of
 from mmkd.prelude import Prelude, Recipe, Seen
+from mmkd.randomness import own_randomness, seed_all
 from mmkd.registry import HOOKS
 
 

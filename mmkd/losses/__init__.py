@@ -1,22 +1,27 @@
-"""Losses: one paper, one file; ``forward(student, teacher, targets=None)``."""
+"""Losses: one paper, one file; ``forward(student, teacher, targets=None)``.
 
-from mmkd.losses.at import AT
-from mmkd.losses.cwd import CWD
-from mmkd.losses.kd import KD, BinaryKD
-from mmkd.losses.letkd import LetKDIntermediate, LetKDPenultimate
-from mmkd.losses.mse import MSE
-from mmkd.losses.ofd import OFD
-from mmkd.losses.sakd import SAKDBranch, SAKDMatch
+This is their index, by what is compared. The file is called as the method is.
+"""
+# isort: skip_file
 
-__all__ = [
-    'AT',
-    'BinaryKD',
-    'CWD',
-    'KD',
-    'LetKDIntermediate',
-    'LetKDPenultimate',
-    'MSE',
-    'OFD',
-    'SAKDBranch',
-    'SAKDMatch',
-]
+# Class probabilities
+from mmkd.losses.dist import DIST as DIST, BinaryDIST as BinaryDIST
+from mmkd.losses.dkd import DKD as DKD
+from mmkd.losses.kd import KD as KD, BinaryKD as BinaryKD
+from mmkd.losses.nkd import NKD as NKD
+from mmkd.losses.ttm import TTM as TTM, WTTM as WTTM
+from mmkd.losses.wsld import WSLD as WSLD
+
+# Features
+from mmkd.losses.at import AT as AT
+from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
+from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
+from mmkd.losses.mse import MSE as MSE
+from mmkd.losses.ofd import OFD as OFD
+from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
+
+# Relations between images
+from mmkd.losses.sp import SP as SP
+
+# Dense prediction
+from mmkd.losses.cwd import CWD as CWD

@@ -42,3 +42,8 @@ class _KL(torch.autograd.Function):
         """Give tau (p_s - p_t) to the student, nothing to the teacher."""
         (apart,) = ctx.saved_tensors
         return apart * (gradient * ctx.tau).unsqueeze(ctx.dim), None, None, None
+
+
+def without_target(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits (M, K) in which each row's own class (M,) has no share of a softmax."""
+    return logits.scatter(1, labels[:, None], -1e9)

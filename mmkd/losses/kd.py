@@ -8,6 +8,7 @@ from torch import Tensor
 from mmkd.arguments import Positive
 from mmkd.loss import Loss, exact
 from mmkd.losses.functional import kl_divergence
+from mmkd.regions import masked_mean, valid
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -37,15 +38,8 @@ class _OfPositions(Loss):
     ) -> Tensor:
         """Compare logits (N, K) or (N, K, H, W)."""
         values = self.values(student, teacher)
-        seg_map = targets.seg_map if self.ignore and targets else None
-        if student.ndim != 4 or targets is None or seg_map is None:
-            return values.sum() / max(1, values.numel())  # a batch may have no RoI
-        small = F.interpolate(
-            seg_map[:, None].float(), values.shape[1:], mode='nearest'
-        )
-        valid = small[:, 0] != targets.ignore_index
-        mean: Tensor = (values * valid).sum() / valid.sum().clamp(min=1)
-        return mean
+        where = valid(student, targets) if self.ignore else None
+        return masked_mean(values, where)  # of none: a batch may have no RoI
 
 
 @MODELS.register_module()

@@ -59,8 +59,12 @@ class CodebookLoss(Loss):
 
     def build(self, site: Site) -> None:
         """Check the codebook against the place, before training begins."""
-        for student, teacher in zip(site.students, site.teachers):
-            self._ready(student, teacher)
+        ((student, teacher),) = zip(site.students, site.teachers)
+        if self.codebook == RANDOM and not self.names:
+            self._take(self.random(student.shape[1], teacher.shape[1]))
+        self._check_sizes(student, teacher)
+        scores = in_fp32(student)
+        self._take({name: getattr(self, name).to(scores) for name in self.names})
         if site.teacher is not None:
             self._check_teacher(site.teacher, site.paths[1])
 
@@ -98,26 +102,20 @@ class CodebookLoss(Loss):
         """Targets (P, K), as probabilities, of features (P, C) with labels (P,)."""
         raise NotImplementedError
 
-    def _ready(self, student: Tensor, teacher: Tensor) -> None:
-        templates, channels = student.shape[1], teacher.shape[1]
-        if self.codebook is None:
+    def _check_sizes(self, student: Tensor, teacher: Tensor) -> None:
+        if not self.names:
             raise ValueError(
                 f'{type(self).__name__} needs a codebook: a file of '
-                "tools/build_codebook.py (or 'random', if that is meant)."
+                "tools/build_codebook.py (or 'random', if that is meant, which build() "
+                'makes).'
             )
-        if not self.names:
-            self._take(self.random(templates, channels))
-        scores = in_fp32(student)
-        for name in self.names:
-            tensor: Any = self._buffers[name]
-            if tensor.dtype != scores.dtype or tensor.device != scores.device:
-                self._buffers[name] = tensor.to(scores)
+        sizes = (student.shape[1], teacher.shape[1])
         has = (self.templates, self.channels)
-        if has != (templates, channels):
+        if has != sizes:
             raise ValueError(
                 f"The codebook '{self.codebook}' has {has[0]} templates and "
-                f'{has[1]} channels. The student has {templates} templates '
-                f'(templates=…), and the teacher {channels} channels.'
+                f'{has[1]} channels. The student has {sizes[0]} templates '
+                f'(templates=…), and the teacher {sizes[1]} channels.'
             )
 
     @property
@@ -217,7 +215,7 @@ class LetKDPenultimate(CodebookLoss):
         self, student: Tensor, teacher: Tensor, targets: Targets | None = None
     ) -> Tensor:
         """Compare scores (N, K, H, W) with a map (N, C, H', W')."""
-        self._ready(student, teacher)
+        self._check_sizes(student, teacher)
         return self.compare(student, pool(teacher, student.shape[2:]), None)
 
 
@@ -296,7 +294,7 @@ class LetKDIntermediate(CodebookLoss):
         self, student: Tensor, teacher: Tensor, targets: Targets | None = None
     ) -> Tensor:
         """Compare scores (N, K, H, W) with a map (N, C, H', W')."""
-        self._ready(student, teacher)
+        self._check_sizes(student, teacher)
         if targets is None:
             raise ValueError('LetKDIntermediate needs the ground truth.')
         teacher = pool(teacher, student.shape[2:])

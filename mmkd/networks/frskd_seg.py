@@ -9,11 +9,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.networks.frskd import NORMS, make_head
+from mmkd.networks.bifpn import NORMS, Features, Shape, make_head
 from mmkd.registry import MODELS
-
-Shape = tuple[int, ...]
-Features = Sequence[Tensor]
 
 
 @MODELS.register_module()

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmkd.report.subjects import Images, Subject
+from mmkd.report.images import Images
+from mmkd.report.subjects import Subject
 
 Array = NDArray[Any]
 

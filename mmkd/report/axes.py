@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mmkd.report.drawing import PAPER, Line, mean_curve, short, si, spread_labels
+from mmkd.report.drawing import PAPER, short, si
+from mmkd.report.lines import Line, mean_curve, spread_labels
 
 
 def heading(axes: Any, title: str, unit: str = '') -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmkd.report.compare import Comparison
 from mmkd.report.drawing import Drawing
+from mmkd.report.images import Images
 from mmkd.report.study import Study
-from mmkd.report.subjects import Images
 
 
 @dataclass

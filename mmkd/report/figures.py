@@ -10,7 +10,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,53 +24,10 @@ from mmkd.report.axes import (
     plot,
     texts_right,
 )
-from mmkd.report.drawing import (
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    Curve,
-    Drawing,
-    Line,
-    inline,
-    mean_curve,
-    short,
-    si,
-    span_of,
-    spans,
-    spread_labels,
-)
-
-SIZE = (5.0, 3.5)
-STYLE: Any = {
-    'svg.fonttype': 'none',
-    'svg.hashsalt': 'mmkd',
-    'font.family': 'DejaVu Sans',
-    'font.size': 12,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.spines.left': False,
-    'axes.edgecolor': MUTED,
-    'axes.linewidth': 0.8,
-    'axes.labelcolor': MUTED,
-    'axes.labelsize': 11,
-    'axes.axisbelow': True,
-    'axes.grid': True,
-    'axes.grid.axis': 'y',
-    'grid.color': GRID,
-    'grid.linewidth': 0.8,
-    'xtick.color': MUTED,
-    'ytick.color': MUTED,
-    'xtick.labelsize': 11,
-    'ytick.labelsize': 11,
-    'ytick.major.size': 0,
-    'xtick.major.size': 3,
-    'text.color': INK,
-    'lines.linewidth': 1.9,
-    'lines.solid_capstyle': 'round',
-    'figure.facecolor': PAPER,
-    'axes.facecolor': 'none',
-}
+from mmkd.report.drawing import PAPER, Drawing, inline, short, si
+from mmkd.report.lines import Curve, Line, mean_curve, spans
+from mmkd.report.marks import area, dumbbell_rows, labelled_points
+from mmkd.report.theme import SIZE, STYLE
 
 
 class Gallery:
@@ -164,34 +120,7 @@ class Gallery:
         ):
             axes = figure.subplots()
             heading(axes, title)
-            for y, (row, marks) in enumerate(rows.items()):
-                values = list(marks.values())
-                axes.hlines(y, min(values), max(values), color=GRID, linewidth=3)
-                axes.text(
-                    0,
-                    1 - (y + 0.12) / len(rows),
-                    row,
-                    transform=axes.transAxes,
-                    fontsize=11,
-                    va='center',
-                )
-                for place, (label, value) in enumerate(marks.items()):
-                    colour, filled = styles[label]
-                    axes.plot(
-                        value,
-                        y + 0.13 * (place - (len(marks) - 1) / 2),
-                        'o',
-                        markersize=8,
-                        markerfacecolor=colour if filled else PAPER,
-                        markeredgecolor=colour,
-                        markeredgewidth=1.8,
-                    )
-            axes.set_yticks([])
-            axes.grid(axis='x')
-            axes.set_ylim(len(rows) - 0.5, -0.7)
-            axes.set_xlim(
-                min(0.0, *(v for m in rows.values() for v in m.values())) - 0.03, 1.03
-            )
+            dumbbell_rows(axes, rows, styles)
             axes.set_xlabel('CKA with the teacher')
         return result[0]
 
@@ -211,25 +140,8 @@ class Gallery:
         ):
             axes = figure.subplots()
             heading(axes, title, unit)
-            axes.set_xscale('log')
-            xs = [x for *_, x, _ in points]
-            axes.set_xlim(min(xs) / 2.2, max(xs) * 4.5)
-            ys = spread_labels([y for *_, y in points], 0.075 * span_of(points))
-            for (label, colour, x, y), shown in zip(points, ys):
-                axes.plot(x, y, 'o', color=colour, markersize=8)
-                axes.annotate(
-                    label,
-                    (x, shown),
-                    (8, 0),
-                    textcoords='offset points',
-                    va='center',
-                    color=colour,
-                    fontsize=11,
-                )
-            axes.margins(y=0.15)
+            labelled_points(axes, points)
             axes.set_xlabel(xlabel)
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: si(v)))
-            axes.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: ''))
         return result[0]
 
     def shares(
@@ -279,19 +191,6 @@ class Gallery:
             if spans(lines, 20):
                 logarithmic(top)
             label_ends(top, lines)
-            xs, ys = zip(*weight) if weight else ((0,), (0,))
-            bottom.fill_between(xs, ys, color=colour, alpha=0.25, linewidth=0)
-            bottom.plot(xs, ys, color=colour, linewidth=1.4)
-            bottom.set_ylim(0, max(*ys, 0, 1e-12) * 1.25)
-            bottom.set_yticks([0, max(*ys, 0)])
-            bottom.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v)))
-            bottom.text(
-                0,
-                1.03,
-                'weight',
-                transform=bottom.transAxes,
-                fontsize=10.5,
-                color=MUTED,
-            )
+            area(bottom, weight, 'weight', colour)
             bottom.set_xlabel(xlabel)
         return result[0]

@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from mmkd.report.answers import Sample
-from mmkd.report.charts import colours
 from mmkd.report.content import Content
+from mmkd.report.curves import colours
+from mmkd.report.images import Images
 from mmkd.report.parts import figure, note_list, plain_table, tone_of
 from mmkd.report.pictures import (
     PALETTE,
@@ -18,7 +19,7 @@ from mmkd.report.pictures import (
     enlarge,
 )
 from mmkd.report.study import Study
-from mmkd.report.subjects import BEFORE, Images
+from mmkd.report.subjects import BEFORE
 
 
 def learned(content: Content) -> str:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mmkd.report.charts import gradient_shares, scaled
 from mmkd.report.compare import Comparison, Group, Spread
+from mmkd.report.curves import gradient_shares, scaled
 from mmkd.report.measure import Cost
 from mmkd.report.study import Study
 

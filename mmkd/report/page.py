@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from mmkd.report import settings
-from mmkd.report.charts import colours
 from mmkd.report.compare import Comparison
 from mmkd.report.content import Content
+from mmkd.report.curves import colours
 from mmkd.report.learned import learned
 from mmkd.report.parts import duration, figures, note_list, plain_table, tone_of
 from mmkd.report.result import result

@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from mmkd.report.answers import Answer, Array, Sample
-from mmkd.report.subjects import Images
+from mmkd.report.images import Images
 
 WIDTH = 440
 SURE = 0.3  # boxes that a network is less sure of are not drawn

@@ -7,19 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from mmkd.report.answers import Answer, Array, Sample, array, ask, pixels, truth
-from mmkd.report.features import (
-    CKA,
-    LEAST,
-    Layer,
-    attention,
-    look,
-    small,
-    tapped_layers,
-)
-from mmkd.report.subjects import ANY, Images, Subject, line
+from mmkd.report.answers import Answer, Sample, ask, pixels, truth
+from mmkd.report.attention import attend
+from mmkd.report.features import tapped_layers
+from mmkd.report.images import Images
+from mmkd.report.likeness import Row, add_up, rows_of
+from mmkd.report.subjects import Subject
 
 SAMPLES = 6
 NO_TEACHER = (
@@ -42,7 +35,7 @@ class Study:
         notes: What could not be done.
     """
 
-    layers: list[tuple[Layer, str, dict[str, float]]] = field(default_factory=list)
+    layers: list[Row] = field(default_factory=list)
     counted: int = 0
     seen: str = ''
     samples: list[Sample] = field(default_factory=list)
@@ -67,12 +60,19 @@ def study(
         sample = Sample(pixels(item['inputs']), truth(item, images))
         sample.answers = {name: given[index] for name, given in answers.items()}
         found.samples.append(sample)
-    _attend(subjects, images, layers, chosen, found)
+    seen, maps = attend(subjects, images, layers, chosen, found.notes)
+    if maps:
+        found.seen = seen
+        for i, sample in enumerate(found.samples):
+            sample.attention = {name: m[i] for name, m in maps.items()}
     teacher = next((s for s in subjects if s.role == 'teacher'), None)
     if teacher is not None:
         others = [subject for subject in subjects if subject is not teacher]
         stop = time.monotonic() + seconds * 2 / 3
-        _compare_features(teacher, others, images, layers, size, stop, found)
+        found.counted, sums = add_up(
+            teacher, others, images, layers, size, stop, found.notes
+        )
+        found.layers = rows_of(sums, found.notes)
     else:
         found.notes.append(NO_TEACHER)
     return found
@@ -125,95 +125,3 @@ def _choose(
     picked = [*only_ours[:3], *only_base[:2], *neither[:1]]
     rest = [i for i in range(count) if i not in picked]
     return [*picked, *rest][:SAMPLES]
-
-
-def _attend(
-    subjects: Sequence[Subject],
-    images: Images,
-    layers: Sequence[Layer],
-    chosen: Sequence[int],
-    found: Study,
-) -> None:
-    """Attention maps of the first layer that is a map in all networks."""
-    levels: dict[str, str] = {}
-    for layer in layers:
-        maps: dict[str, list[Array]] = {}
-        for subject in subjects:
-            path = layer.teacher if subject.role == 'teacher' else layer.student
-            for index in chosen:
-                try:
-                    seen = look(subject, images.batch(index, index + 1), [path])
-                except ANY as error:
-                    found.notes.append(f'{subject.label}, {path}: {line(error)}')
-                    break
-                last = seen[path][-1] if path in seen else None
-                if last is None or last.ndim != 4 or last.shape[2] * last.shape[3] < 4:
-                    break
-                maps.setdefault(subject.label, []).append(array(attention(last)[0]))
-                if len(seen[path]) > 1:
-                    levels[path] = f'{path}[{len(seen[path]) - 1}]'
-        maps = {name: m for name, m in maps.items() if len(m) == len(chosen)}
-        if maps and len(maps) >= min(2, len(subjects)):
-            found.seen = levels.get(layer.student, layer.student)
-            for i, sample in enumerate(found.samples):
-                sample.attention = {name: m[i] for name, m in maps.items()}
-            return
-
-
-def _compare_features(  # noqa: PLR0913
-    teacher: Subject,
-    others: Sequence[Subject],
-    images: Images,
-    layers: Sequence[Layer],
-    size: int,
-    stop: float,
-    found: Study,
-) -> None:
-    """CKA of every layer of the others with the teacher's."""
-    sums: dict[tuple[Layer, int], dict[str, CKA]] = {}
-    failed: set[str] = set()
-    for begin in range(0, len(images.items) - LEAST + 1, size):
-        item = images.batch(begin, begin + size)
-        for layer in layers:
-            try:
-                theirs = _see(teacher, images, item, layer.teacher)
-                for subject in others:
-                    own = _see(subject, images, item, layer.student)
-                    _add(sums, layer, subject.label, own, theirs)
-            except ANY as error:
-                failed.add(f'{layer.student}: {line(error)}')
-        found.counted = min(begin + size, len(images.items))
-        if time.monotonic() > stop:
-            break
-    if len(images.items) < LEAST:
-        failed.add(f'at least {LEAST} validation images are needed')
-    found.notes += sorted(failed)
-    for (layer, level), values in sums.items():
-        several = sum(key[0] == layer for key in sums) > 1
-        name = f'{layer.student}[{level}]' if several else layer.student
-        known = {label: cka.value for label, cka in values.items()}
-        row = {label: v for label, v in known.items() if v is not None}
-        if len(row) < len(known):
-            lost = ', '.join(label for label in known if label not in row)
-            found.notes.append(f'{name}: constant, or too few images, for {lost}.')
-        if row and row not in [known for _, _, known in found.layers]:
-            found.layers.append((layer, name, row))
-
-
-def _see(subject: Subject, images: Images, item: Any, path: str) -> list[torch.Tensor]:
-    return look(subject, item, [path], images.boxes_are_resized).get(path, [])
-
-
-def _add(
-    sums: dict[tuple[Layer, int], dict[str, CKA]],
-    layer: Layer,
-    label: str,
-    own: Sequence[torch.Tensor],
-    theirs: Sequence[torch.Tensor],
-) -> None:
-    if len(own) != len(theirs):
-        return
-    for level, (x, y) in enumerate(zip(own, theirs)):
-        if len(x) == len(y) >= LEAST:
-            cka = sums.setdefault((layer, level), {}).setdefault(label, CKA())
-            cka.add(small(x), small(y))

@@ -1,22 +1,23 @@
-"""The networks behind the runs, built and loaded, and the images to show them."""
+"""The networks behind the runs, built and loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from mmkd.build import build_model, find_task
 from mmkd.checkpoints.load import load_weights
-from mmkd.hooks.seed_iterations import seed_all
+from mmkd.randomness import seed_all
+from mmkd.rehearsal import image_size
 from mmkd.report.compare import Comparison, Group
+from mmkd.report.images import Images
 from mmkd.report.networks import network, teacher_file, teacher_network
 from mmkd.report.runs import Run
 
@@ -48,31 +49,6 @@ class Subject:
         return found
 
 
-@dataclass
-class Images:
-    """Validation images, read as the run read them.
-
-    Args:
-        items: What the data set gives: raw image and sample.
-        classes: Names of the classes.
-        palette: Their colours, if the data set has any.
-        total: How many images there are.
-        boxes_are_resized: Whether the pipeline resizes boxes with their image. The
-            usual ones read annotations afterwards, and leave them as they are.
-    """
-
-    items: list[dict[str, Any]]
-    classes: list[str] = field(default_factory=list)
-    palette: list[Any] = field(default_factory=list)
-    total: int = 0
-    boxes_are_resized: bool = False
-
-    def batch(self, begin: int, end: int) -> dict[str, Any]:
-        """Some of them as one batch, uncollated."""
-        chosen = self.items[begin:end]
-        return {key: [item[key] for item in chosen] for key in chosen[0]}
-
-
 def enter(config: Config) -> None:
     """Take over a run's default scope, and import what it imports."""
     name = config.get('default_scope') or 'mmengine'
@@ -80,23 +56,6 @@ def enter(config: Config) -> None:
     imports = config.get('custom_imports')
     if imports:
         import_modules_from_strings(**imports)
-
-
-def read_images(config: Config, count: int) -> Images:
-    """Up to ``count`` validation images, evenly spread over the data set."""
-    loader = config.get('val_dataloader') or config.get('test_dataloader')
-    dataset = (loader or {}).get('dataset')
-    if not isinstance(dataset, Mapping):
-        raise ValueError('the config has no validation data set that can be built')
-    built = DATASETS.build(dataset)
-    total = len(built)
-    count = min(count, total)
-    items = [built[i * total // count] for i in range(count)]
-    meta = getattr(built, 'metainfo', {}) or {}
-    classes, palette = meta.get('classes') or [], meta.get('palette') or []
-    steps = [str(step.get('type')) for step in dataset.get('pipeline') or ()]
-    resized = 'Resize' in steps and 'LoadAnnotations' in steps[: steps.index('Resize')]
-    return Images(items, [str(c) for c in classes], list(palette), total, resized)
 
 
 def reference(comparison: Comparison) -> Run:
@@ -166,10 +125,8 @@ def example(model: nn.Module, images: Images | None) -> dict[str, Any]:
     """One preprocessed image: of the validation data, else a black one of 224x224."""
     if images is not None and images.items:
         return Subject('', '', model).prepare(images.batch(0, 1))
-    size = getattr(getattr(model, 'backbone', None), 'img_size', 224)
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
     device = next(model.parameters()).device
-    inputs, samples = find_task(model).example((height, width), device)
+    inputs, samples = find_task(model).example(image_size(model, otherwise=224), device)
     return dict(inputs=inputs[:1], data_samples=samples[:1])
 
 

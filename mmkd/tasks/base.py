@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,8 +13,11 @@ from mmkd.paths import Player, parse
 from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
+from mmkd.tasks.stages import stages_of
 
 Samples = list[Any]
+# Finds what plays a role, with example images and their samples.
+Find = Callable[[Tensor, Samples], Player]
 
 
 @TASK_UTILS.register_module()
@@ -31,25 +34,59 @@ class Task:
         """How many classes a model tells apart; None if it does not say."""
         return None
 
-    def roles(self, model: nn.Module, role: str) -> Player:
+    def roles(
+        self, model: nn.Module, role: str, size: tuple[int, int] = (128, 128)
+    ) -> Player:
         """What plays a role in a model: 'logits', 'stages', 'pyramid' or 'pooled'.
+
+        Args:
+            model: The model.
+            role: The role.
+            size: Height and width of the images that it is shown, if that is needed.
 
         Returns:
             A path, of whose levels an index picks some ('neck' for ``<pyramid>[:4]``);
             or modules, of which it picks some.
         """
         found = self.players(model)
-        if role in found:
-            return found[role]
-        raise ValueError(
-            f"nothing in {type(model).__name__} plays '{role}'; it has "
-            f'{sorted(found) or "no roles"}. Write a path instead, as in '
-            "'backbone.layer3'."
-        )
+        if role not in found:
+            raise ValueError(
+                f"nothing in {type(model).__name__} plays '{role}'; it has "
+                f'{sorted(found) or "no roles"}. Write a path instead, as in '
+                "'backbone.layer3'."
+            )
+        player = found[role]
+        return self._shown(model, role, player, size) if callable(player) else player
 
-    def players(self, model: nn.Module) -> dict[str, Player]:
-        """What plays which role; an adapter knows it for its package."""
-        return stages_of(model)
+    def _shown(
+        self, model: nn.Module, role: str, find: Find, size: tuple[int, int]
+    ) -> Player:
+        """What plays a role, found with an example."""
+        device = next((p.device for p in model.parameters()), torch.device('cpu'))
+        training = model.training
+        try:
+            model.eval()
+            with torch.no_grad():
+                return find(*self.example(size, device))
+        except Exception as error:
+            raise ValueError(
+                f"what plays '{role}' in {type(model).__name__} is found with images "
+                f'of {size}, and that failed: {error}\nIf it needs another size, set '
+                'input_size. Or write a path instead.'
+            ) from error
+        finally:
+            model.train(training)
+
+    def players(self, model: nn.Module) -> dict[str, Player | Find]:
+        """What plays which role; an adapter knows it for its package.
+
+        Returns:
+            Role -> who plays it, or a function that finds it with example images and
+            their samples, while the model is in eval mode.
+        """
+        if getattr(model, 'backbone', None) is None:
+            return {}
+        return {'stages': lambda images, _: stages_of(model, images)}
 
     def needs(self, student: nn.Module, paths: Sequence[str]) -> list[str]:
         """Paths to record in the student so that :meth:`run` can run the teacher."""
@@ -89,20 +126,6 @@ class Task:
         )
 
 
-def stages_of(model: nn.Module) -> dict[str, Player]:
-    """The stages of a backbone: those of a ResNet, of a list, or the maps it returns."""
-    backbone = getattr(model, 'backbone', None)
-    if backbone is None:
-        return {}
-    layers = [n for n, _ in backbone.named_children() if re.fullmatch(r'layer\d+', n)]
-    if layers:
-        return {'stages': [f'backbone.{name}' for name in layers]}
-    stages = getattr(backbone, 'stages', None)
-    if isinstance(stages, (nn.ModuleList, nn.Sequential)):
-        return {'stages': [f'backbone.stages.{i}' for i in range(len(stages))]}
-    return {'stages': 'backbone'}
-
-
 def classes_of(head: Any) -> int | None:
     """How many classes a head tells apart; of a cascade the last one's."""
     head = head[-1] if isinstance(head, nn.ModuleList) else head
@@ -126,7 +149,22 @@ def image_sizes(data_samples: Samples) -> list[tuple[int, int]]:
     return [tuple(sample.get('img_shape', ())[:2]) for sample in data_samples]
 
 
-def sample_ids(data_samples: Samples) -> list[Any]:
-    """What tells the images apart: the data set's index, or the file."""
-    keys = ('sample_idx', 'img_id', 'img_path')
-    return [next((s.get(key) for key in keys if key in s), None) for s in data_samples]
+def indices(data_samples: Samples) -> Tensor | None:
+    """The place of each image in its data set (N,), if the pipeline packs it."""
+    found = [sample.get('sample_idx') for sample in data_samples]
+    return torch.tensor(found) if all(isinstance(i, int) for i in found) else None
+
+
+@contextmanager
+def standing_in(
+    module: nn.Module, method: str, function: Callable[..., Any]
+) -> Iterator[None]:
+    """Let a function stand in for a method of a module."""
+    own = module.__dict__
+    before = {method: own[method]} if method in own else {}
+    own[method] = function
+    try:
+        yield
+    finally:
+        del own[method]
+        own.update(before)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,15 @@ from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
 from mmkd.tasks.base import (
+    Find,
     Samples,
     Task,
     classes_of,
     image_sizes,
+    indices,
     last_of,
     modules_of,
-    sample_ids,
+    standing_in,
 )
 
 # What runs each kind of RoI head, and where the student's own regions can be read.
@@ -47,15 +50,15 @@ class DetectionTask(Task):
         if not data_samples or 'gt_instances' not in data_samples[0]:
             return Targets()
         instances = [sample.gt_instances for sample in data_samples]
+        boxes = [getattr(i.bboxes, 'tensor', i.bboxes) for i in instances]
+        masked = all('masks' in i for i in instances)
         return Targets(
-            boxes=[getattr(i.bboxes, 'tensor', i.bboxes) for i in instances],
+            boxes=boxes,
             box_labels=[i.labels for i in instances],
-            mask_structures=[i.masks for i in instances]
-            if all('masks' in i for i in instances)
-            else None,
+            masks=partial(_masks, instances, boxes) if masked else None,
             input_size=data_samples[0].metainfo.get('batch_input_shape'),
             image_sizes=image_sizes(data_samples),
-            sample_ids=sample_ids(data_samples),
+            indices=indices(data_samples),
         )
 
     def classes(self, model: nn.Module) -> int | None:
@@ -67,14 +70,17 @@ class DetectionTask(Task):
         ]
         return next((n for n in map(classes_of, heads) if n is not None), None)
 
-    def players(self, model: nn.Module) -> dict[str, Player]:
-        """Class scores of the regions or of the dense head, the stages, the pyramid."""
+    def players(self, model: nn.Module) -> dict[str, Player | Find]:
+        """Class scores of the regions or of the dense head, the stages, the pyramid.
+
+        The queries of a DETR are in no order that two models share: they have no role.
+        """
         found = super().players(model)
         if getattr(model, 'neck', None) is not None:
             found['pyramid'] = 'neck'
         if hasattr(getattr(model, 'roi_head', None), 'bbox_head'):
             found['logits'] = f'{last_of(model, "roi_head.bbox_head")}[0]'
-        elif hasattr(model, 'bbox_head'):
+        elif 'bbox_head' in _dense(model):
             found['logits'] = 'bbox_head[0]'
         return found
 
@@ -105,19 +111,14 @@ class DetectionTask(Task):
         student: Recorder | None = None,
     ) -> None:
         """Backbone and neck; dense heads and RoI heads only where they are tapped."""
-        tops = modules_of(paths)
-        heads = {'rpn_head', 'bbox_head', 'mask_head', 'roi_head'}
-        if not tops <= {'backbone', 'neck', *heads}:
-            model(inputs, data_samples, mode='tensor')
-            return
-        features = model.extract_feat(inputs)
-        for top in tops & heads - {'roi_head'}:
-            getattr(model, top).forward(features)
-        for kind, (method, _) in _ROI.items():
-            for stage in _stages(paths, kind):
-                rois = _student_rois(kind, stage, student, inputs)
-                place = () if stage is None else (stage,)
-                getattr(model.roi_head, method)(*place, features, rois)
+        try:
+            _run(model, inputs, data_samples, paths, student)
+        except TypeError as error:  # an argument that only its training step makes
+            raise ValueError(
+                f'{type(model).__name__} cannot be run for {list(paths)} outside its '
+                f'own training step: {error}. Tap what runs before, as the backbone or '
+                'the neck.'
+            ) from error
 
     def example(
         self, size: tuple[int, int], device: torch.device
@@ -147,9 +148,78 @@ class DetectionTask(Task):
         self, student: nn.Module, output: Any, data_samples: Samples
     ) -> dict[str, Tensor]:
         """The losses of the student's heads on other features than its own."""
-        with mock.patch.object(student, 'extract_feat', lambda _: output):
+        with standing_in(student, 'extract_feat', lambda _: output):
             losses: dict[str, Tensor] = student.loss(None, data_samples)
         return losses
+
+
+def _masks(instances: Sequence[Any], boxes: Sequence[Tensor]) -> list[Tensor]:
+    """Per image, instance masks (n, H, W)."""
+    return [
+        own.masks.to_tensor(torch.bool, known.device)
+        for own, known in zip(instances, boxes)
+    ]
+
+
+def _run(
+    model: Any,
+    inputs: Tensor,
+    data_samples: Samples | None,
+    paths: Sequence[str],
+    student: Recorder | None,
+) -> None:
+    tops, dense = modules_of(paths), _dense(model)
+    if not tops <= {'backbone', 'neck', 'roi_head', *dense}:
+        model(inputs, data_samples, mode='tensor')
+        return
+    features = model.extract_feat(inputs)
+    for top in sorted(tops & dense):
+        getattr(model, top).forward(features)
+    if 'roi_head' not in tops:
+        return
+    more = {}
+    if getattr(model.roi_head, 'semantic_head', None) is not None:  # HTC's
+        more['semantic_feat'] = model.roi_head.semantic_head(features)[1]
+    for kind, (method, _) in _ROI.items():
+        for stage in _stages(paths, kind):
+            place = _place(model.roi_head, kind, stage)
+            rois = _student_rois(kind, stage, student, inputs)
+            getattr(model.roi_head, method)(*place, features, rois, **more)
+
+
+def _dense(model: nn.Module) -> set[str]:
+    """The heads that are run on what the neck gives, and on nothing else."""
+    names = ('rpn_head', 'bbox_head', 'mask_head')
+    kinds: dict[str, Any] = {n: type(getattr(model, n, None)) for n in names}
+    return {name for name, kind in kinds.items() if _takes_features(kind)}
+
+
+@cache
+def _takes_features(kind: Any) -> bool:
+    from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+    from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+
+    if not issubclass(kind, (BaseDenseHead, BaseMaskHead)):
+        return False  # of a DETR: it takes what the decoder makes
+    if kind.forward is nn.Module.forward:
+        return False  # of a cascade of RPNs, which runs its stages
+    try:
+        inspect.signature(kind.forward).bind('self', 'features')
+    except TypeError:
+        return False  # CondInst's masks: of what its boxes have found
+    return True
+
+
+def _place(roi_head: Any, kind: str, stage: int | None) -> tuple[int, ...]:
+    """The number of a stage, as the methods of a cascade take it."""
+    head = getattr(roi_head, f'{kind}_head')
+    if stage is None and isinstance(head, nn.ModuleList):
+        name = f'roi_head.{kind}_head'
+        raise ValueError(
+            f"'{name}' is a cascade of {len(head)} stages: name one, as in "
+            f"'{name}.{len(head) - 1}'."
+        )
+    return () if stage is None else (stage,)
 
 
 def _stages(paths: Sequence[str], kind: str) -> list[int | None]:
@@ -165,11 +235,26 @@ def _stages(paths: Sequence[str], kind: str) -> list[int | None]:
 def _student_rois(
     kind: str, stage: int | None, student: Recorder | None, inputs: Tensor
 ) -> Tensor:
-    """Regions (n, 5) of the batch: those of the student; for a shape check, all."""
+    """Regions (n, 5) of the batch: those of the student; for a shape check, all.
+
+    A cascade has others at each stage. A teacher's stage judges those of the same stage
+    of the student; a teacher's only head those of the stage that the terms tap.
+    """
     if student is None:
         height, width = inputs.shape[-2:]
-        return inputs.new_tensor([[i, 0, 0, width, height] for i in range(len(inputs))])
+        whole = inputs.new_zeros(len(inputs), 5)
+        whole[:, 0] = torch.arange(len(inputs), device=inputs.device)
+        whole[:, 3], whole[:, 4] = width, height
+        return whole
     extractor = _ROI[kind][1]
     paths = [path for path in student.paths if path.startswith(extractor)]
-    staged = f'{extractor}.{stage or 0}:input.1'
-    return student[staged if staged in paths else paths[0]][0]
+    if len(paths) > 1:
+        tapped = [p for p in student.paths if p.startswith(f'roi_head.{kind}_head')]
+        stages = _stages(tapped, kind) if stage is None else [stage]
+        paths = [p for p in paths if p in {f'{extractor}.{i}:input.1' for i in stages}]
+        if len(paths) != 1:
+            raise ValueError(
+                f"The teacher's {kind} RoI head is run on the regions of one stage of "
+                f"the student's cascade: tap one there (tapped: {stages})."
+            )
+    return student[paths[0]][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,13 +14,15 @@ from mmkd.recorder import Recorder
 from mmkd.registry import TASK_UTILS
 from mmkd.targets import Targets
 from mmkd.tasks.base import (
+    Find,
     Samples,
     Task,
     classes_of,
     image_sizes,
+    indices,
     last_of,
     modules_of,
-    sample_ids,
+    standing_in,
 )
 
 
@@ -37,29 +40,56 @@ class SegmentationTask(Task):
             seg_maps=[sample.gt_sem_seg.data[0] for sample in data_samples],
             ignore_index=getattr(_main_head(student), 'ignore_index', 255),
             image_sizes=image_sizes(data_samples),
-            sample_ids=sample_ids(data_samples),
+            indices=indices(data_samples),
         )
 
     def classes(self, model: nn.Module) -> int | None:
         """Those of the decode head."""
         return classes_of(getattr(model, 'decode_head', None))
 
-    def players(self, model: nn.Module) -> dict[str, Player]:
+    def players(self, model: nn.Module) -> dict[str, Player | Find]:
         """The logits before they are enlarged, what goes into them, the stages."""
         found = super().players(model)
         if getattr(model, 'neck', None) is not None:
             found['pyramid'] = 'neck'
         if getattr(model, 'decode_head', None) is None:
             return found
-        head = last_of(model, 'decode_head')
-        last = _main_head(model)
-        if hasattr(last, 'conv_seg'):
-            found['logits'] = f'{head}.conv_seg'
-        for name in ('bottleneck', 'fusion_conv'):
-            if hasattr(last, name):
-                found['decoder'] = f'{head}.{name}'
-                break
+        if hasattr(_main_head(model), 'conv_seg'):
+            found['logits'] = f'{last_of(model, "decode_head")}.conv_seg'
+            found['decoder'] = partial(self._decoder, model)
         return found
+
+    def _decoder(self, model: nn.Module, images: Tensor, samples: Samples) -> Player:
+        """The module that makes what is classified, before dropout."""
+        head: Any = _main_head(model)
+        path = last_of(model, 'decode_head')
+        classify = head.cls_seg
+        made: list[tuple[str, Any]] = []  # an outer module comes after its parts
+        found: list[str] = []
+
+        def cls_seg(feature: Tensor) -> Tensor:
+            found.extend(name for name, output in made if output is feature)
+            logits: Tensor = classify(feature)
+            return logits
+
+        hooks = [
+            part.register_forward_hook(
+                lambda _, __, output, name=name: made.append((name, output))
+            )
+            for name, part in head.named_modules()
+            if name
+        ]
+        try:
+            with standing_in(head, 'cls_seg', cls_seg):
+                self.run(model, images, samples, [path])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not found:
+            raise ValueError(
+                f'no module of {type(head).__name__} makes what it classifies'
+            )
+        return f'{path}.{found[-1]}'
 
     def run(
         self,

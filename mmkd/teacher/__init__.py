@@ -1,1 +1,1 @@
-"""The frozen teacher: how it is held, made cheap, and fed with its own normalisation."""
+"""The frozen teacher: how it is held, made cheap, and fed as it was trained."""

@@ -9,7 +9,7 @@ option              what it does, and what it changes in the loss
                     8 or 11 bits.
 ``compile``         ``torch.compile`` of the parts between the taps. Rounding.
 ``every``           The teacher's terms only in every k-th iteration, times k.
-``recording``       The teacher does not run: see :mod:`mmkd.recording.reader`.
+``recording``       The teacher does not run: see :mod:`mmkd.recording`.
 ==================  ==================================================================
 
 All are off by default. That a teacher runs no further than the last thing that is
@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mmkd.arguments import Count
+from mmkd.teacher.compiled import compile_parts
+from mmkd.teacher.fold import fold_batch_norms
 
 DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 TOLERANCE = 1e-3  # of the largest value, before and after
@@ -116,103 +115,3 @@ def _check_same(
                 f'by {off:.1%} of the largest value); perhaps it {reason}. Leave '
                 f'{option} out.'
             )
-
-
-def fold_batch_norms(
-    model: nn.Module, run: Callable[[], object], tapped: set[str]
-) -> None:
-    """Put BatchNorms into the convolutions whose output they take.
-
-    Which these are is seen while the model runs, not guessed from names. What is tapped
-    stays as it is.
-    """
-    pairs = _pairs(model, run, tapped)
-    for conv_name, norm_name in pairs:
-        conv: Any = model.get_submodule(conv_name)
-        norm: Any = model.get_submodule(norm_name)
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight,
-            conv.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-        )
-        parent, _, own = norm_name.rpartition('.')
-        setattr(model.get_submodule(parent), own, nn.Identity().eval())
-    model.requires_grad_(False)
-    print_log(f'Folded {len(pairs)} BatchNorms of the teacher.', 'current')
-
-
-def _pairs(
-    model: nn.Module, run: Callable[[], object], tapped: set[str]
-) -> list[tuple[str, str]]:
-    """(convolution, BatchNorm) where one feeds the other and both run once."""
-    made: dict[int, tuple[str, Tensor]] = {}  # the tensors stay, and so do their ids
-    ran: list[str] = []
-    found: list[tuple[str, str]] = []
-    hooks = []
-
-    def after_conv(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
-            ran.append(name)
-            made[id(output)] = name, output
-
-        return hook
-
-    def before_norm(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            ran.append(name)
-            if id(args[0]) in made:
-                found.append((made[id(args[0])][0], name))
-
-        return hook
-
-    for name, module in model.named_modules():
-        if type(module) is nn.Conv2d:  # a subclass may do more with its weight
-            hooks.append(module.register_forward_hook(after_conv(name)))
-        elif isinstance(module, _BatchNorm) and module.running_mean is not None:
-            hooks.append(module.register_forward_pre_hook(before_norm(name)))
-    run()
-    for hook in hooks:
-        hook.remove()
-    return [
-        pair
-        for pair in found
-        if all(ran.count(name) == 1 and name not in tapped for name in pair)
-    ]
-
-
-def compile_parts(
-    model: nn.Module, tapped: set[str], settings: Mapping[str, Any]
-) -> None:
-    """Compile the largest parts that have nothing tapped inside.
-
-    A tap inside would end the graph, and start another one in every step.
-    """
-
-    def visit(module: nn.Module, prefix: str) -> None:
-        for name, child in module.named_children():
-            path = prefix + name
-            inside = any(other.startswith(f'{path}.') for other in tapped)
-            if inside or isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-                visit(child, f'{path}.')
-            elif any(True for _ in child.children()):
-                own: Any = _with_own_code(child.forward, path)
-                child.forward = torch.compile(own, **settings)  # type: ignore
-
-    visit(model, '')
-
-
-def _with_own_code(forward: Callable[..., Any], path: str) -> Callable[..., Any]:
-    """The same function; ``torch.compile`` knows functions by their code.
-
-    It gives up on code that it compiled eight times, and all Sequentials share theirs.
-    """
-
-    def part(*args: Any, **kwargs: Any) -> Any:
-        return forward(*args, **kwargs)
-
-    part.__code__ = part.__code__.replace(co_name=path.replace('.', '_'))
-    return part

@@ -30,7 +30,8 @@ def pixel_kd(student: Tensor, teacher: Tensor, tau: float, labels: Tensor) -> Te
     log_teacher = F.log_softmax(teacher / tau, 1)
     loss = F.kl_div(log_student, log_teacher, reduction='none', log_target=True).sum(1)
     valid = F.interpolate(labels.float(), loss.shape[1:], mode='nearest')[:, 0] != 255
-    return (loss * valid).sum() / valid.sum() * tau**2
+    value: Tensor = (loss * valid).sum() / valid.sum() * tau**2
+    return value
 
 
 def cwd(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
@@ -70,11 +71,11 @@ class Loop:
         teacher: nn.Module,
         method: str,
         weight: float,
-        tau: float | None = None,
+        tau: float = 1.0,
         times: int = 1,
     ) -> None:
-        self.student, self.teacher = student.train(), teacher.eval()
-        self.teacher.requires_grad_(False)
+        self.student: Any = student.train()
+        self.teacher: Any = teacher.eval().requires_grad_(False)
         self.method, self.weight, self.tau, self.times = method, weight, tau, times
         self.seen: dict[str, Any] = {}
         self.projections = nn.ModuleList(self.project() for _ in range(times))
@@ -115,7 +116,7 @@ class Loop:
         """One step of training; returns the whole loss and the unweighted term."""
         total, term = self.compute(self.student.data_preprocessor(data, True))
         assert self.optimizer is not None
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {'loss': total.detach(), 'term': term.detach()}
@@ -125,7 +126,7 @@ class Loop:
         inputs, samples = data['inputs'], data['data_samples']
         knowledge = self.ask_teacher(inputs)
         own, _ = self.student.parse_losses(self.student.loss(inputs, samples))
-        term = sum(self.compare(knowledge, samples, p) for p in self.projections)
+        term: Any = sum(self.compare(knowledge, samples, p) for p in self.projections)
         self.seen.clear()
         return own + self.weight * term, term
 
@@ -161,7 +162,7 @@ class Classification(Loop):
         return self.student.head.in_channels, self.teacher.head.in_channels
 
     @torch.no_grad()
-    def ask_teacher(self, inputs: Tensor) -> Tensor:
+    def ask_teacher(self, inputs: Tensor) -> Any:
         """Its logits (N, K), or its map."""
         if self.method == 'kd':
             return self.teacher(inputs)
@@ -210,10 +211,11 @@ class Detection(Loop):
         if self.method == 'cwt':
             output = [own(level) for own, level in zip(project, output)]
         levels = zip(output, knowledge)
-        return sum(self.compare_maps(student, teacher) for student, teacher in levels)
+        total: Tensor = sum(self.compare_maps(*pair) for pair in levels)  # type: ignore
+        return total
 
     @torch.no_grad()
-    def judge(self, features: tuple[Tensor, ...]) -> Tensor:
+    def judge(self, features: tuple[Tensor, ...]) -> Any:
         """The teacher's class scores (n, K + 1) of the student's regions; once."""
         if 'scores' not in self.seen:
             (_, rois), _ = self.seen['roi_head.bbox_roi_extractor']
@@ -241,7 +243,7 @@ class Segmentation(Loop):
         return heads[0].in_channels, heads[1].in_channels
 
     @torch.no_grad()
-    def ask_teacher(self, inputs: Tensor) -> Tensor:
+    def ask_teacher(self, inputs: Tensor) -> Any:
         """Its logits (N, K, H, W), or its map."""
         features = self.teacher.extract_feat(inputs)
         if self.method in ('fitnet', 'cwt'):

@@ -59,7 +59,8 @@ def _cooled(x: Tensor, tau: float) -> Tensor:
 
 def kl_gradient_now(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Tensor:
     """The least that is kept for the backward pass: one map."""
-    return _GradientNow.apply(student, teacher, tau, dim)
+    value: Tensor = _GradientNow.apply(student, teacher, tau, dim)  # type: ignore
+    return value
 
 
 KL = {
@@ -78,7 +79,8 @@ def kd(kl: Callable[..., Tensor], tau: float) -> Callable[..., Tensor]:
             return values.mean()
         small = F.interpolate(labels[:, None].float(), values.shape[1:])[:, 0]
         valid = small != 255
-        return (values * valid).sum() / valid.sum()
+        mean: Tensor = (values * valid).sum() / valid.sum()
+        return mean
 
     return loss
 
@@ -131,7 +133,8 @@ def overhaul(student: Levels, teacher: Levels) -> Tensor:
         total = total + F.mse_loss(s, t, reduction='sum') / (
             len(s) * 2 ** (len(student) - i)
         )
-    return total
+    summed: Tensor = total
+    return summed
 
 
 def words(scores: Tensor, features: Tensor, centers: Tensor) -> Tensor:

@@ -1,11 +1,8 @@
-"""Time and memory of a step, on a CPU or a GPU, and the machine that it ran on."""
+"""Time of a step, on a CPU or a GPU, and steps that take turns."""
 
 from __future__ import annotations
 
-import gc
 import itertools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +38,7 @@ class Clock:
     def mark(self, label: str) -> None:
         """From here on, time belongs to ``label``."""
         if self.cuda:
-            now: Any = torch.cuda.Event(enable_timing=True)
+            now: Any = torch.cuda.Event(enable_timing=True)  # type: ignore
             now.record()
         else:
             now = self.read()
@@ -132,59 +129,9 @@ class Length(NamedTuple):
         return self.seconds is not None and time.monotonic() - start > self.seconds
 
 
-def peak_memory(step: Step, data: Any, device: torch.device) -> float | None:
-    """The most MiB of tensors that a step holds beyond what is there before it."""
-    gc.collect()
-    if device.type == 'cuda':
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step(data)
-        torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step(data)
-    results = profiler.profiler.kineto_results
-    held = peak = 0
-    found = [event for event in results.events() if event.name() == '[memory]']
-    starts = 'start_ns' if found and hasattr(found[0], 'start_ns') else 'start_us'
-    for event in sorted(found, key=lambda event: getattr(event, starts)()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak / 2**20 if found else None
-
-
 def quartiles(ones: Sequence[float], others: Sequence[float]) -> list[float]:
     """First quartile, median and third of the ratios of pairs."""
     ratios = [one / other for one, other in zip(ones, others)]
     if len(ratios) == 1:
         return ratios * 3
     return statistics.quantiles(ratios, n=4, method='inclusive')
-
-
-def machine(device: torch.device) -> Row:
-    """On what was measured, and how busy it was with other things."""
-    import mmengine
-
-    from mmkd.report.measure import machine as words
-
-    on_cpu = device.type == 'cpu'
-    name = 'CPU' if on_cpu and torch.cuda.is_available() else words()
-    return dict(
-        device=name.replace('one thread of ', ''),
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        load=round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None,
-        torch=torch.__version__,
-        python=platform.python_version(),
-        mmengine=mmengine.__version__,
-    )
-
-
-def forget() -> None:
-    """Let go of models that nobody uses any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -47,6 +47,6 @@ def measure(
             if axis == 'classes':
                 classes = value
             else:
-                here = setting._replace(**{axis: value})
+                here = setting._replace(**{axis: value})  # type: ignore[arg-type]
             pair = pairs.find_pair(name, here.size, here.device, classes)
             yield dict(steps.measure(pair, method, here), axis=axis, value=value)

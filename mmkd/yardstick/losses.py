@@ -3,139 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmkd.yardstick import cheapest
-from mmkd.yardstick.clock import (
-    Clock,
-    Length,
-    Row,
-    forget,
-    machine,
-    peak_memory,
-    quartiles,
-)
+from mmkd.yardstick.cases import Case, Loss, cases
+from mmkd.yardstick.clock import Clock, Length, Row, quartiles
+from mmkd.yardstick.machine import forget, machine, peak_memory
 
 CLOSE = 1e-5
 OURS = 'mmkd'
-Loss = Callable[[Any], Tensor]
-
-
-class Case(NamedTuple):
-    """One loss on one size of features.
-
-    Args:
-        name: What the table calls it.
-        student: Shapes of the student's features.
-        ours: Given them, mmkd's value.
-        others: The cheap forms of it, likewise.
-    """
-
-    name: str
-    student: list[tuple[int, ...]]
-    ours: Loss
-    others: Mapping[str, Loss]
-
-
-def cases(side: int, device: torch.device) -> Iterator[Case]:
-    """All losses on images of ``side`` x 2 ``side``, as in Cityscapes (512) and COCO.
-
-    Args:
-        side: Height of the images.
-        device: Where the features are.
-    """
-    import mmkd.losses as ours
-    from mmkd.targets import Targets
-
-    generator = torch.Generator().manual_seed(1)
-
-    def noise(*shape: int) -> Tensor:
-        return (torch.randn(shape, generator=generator) * 2).to(device)
-
-    def case(name: str, loss: Any, shape: tuple[int, ...], others: Any) -> Case:
-        teacher = noise(*shape)
-        forms = {key: lambda s, form=form: form(s[0], teacher) for key, form in others}
-        return Case(name, [shape], lambda s: loss(s[0], teacher), forms)
-
-    logits, maps = (2, 19, side, 2 * side), (2, 256, side // 5, side * 3 // 10)
-    kls = cheapest.KL.items()
-    cwd = {tau: [(k, cheapest.cwd(kl, tau)) for k, kl in kls] for tau in (1.0, 4.0)}
-    yield case('CWD, logits', ours.CWD(4.0), logits, cwd[4.0])
-    yield case('CWD, a level of an FPN', ours.CWD(1.0), maps, cwd[1.0])
-    kd = [(k, cheapest.kd(kl, 4.0)) for k, kl in kls]
-    yield case('KD, 1000 classes', ours.KD(4.0), (side, 1000), kd)
-    labels = torch.randint(19, (2, side, 2 * side), generator=generator).to(device)
-    labels[:, : side // 8] = 255
-    targets = Targets(seg_maps=list(labels))
-    pixels = case('KD, pixels', ours.KD(1.0), logits, ())
-    teacher = noise(*logits)
-    yield pixels._replace(
-        ours=lambda s: ours.KD(1.0)(s[0], teacher, targets),
-        others={
-            k: lambda s, kl=kl: cheapest.kd(kl, 1.0)(s[0], teacher, labels)
-            for k, kl in kls
-        },
-    )
-    anchors = (2, 720, side // 5, side * 3 // 10)
-    sigmoid = [('together', cheapest.sigmoid_kd)]
-    yield case('KD, sigmoid', ours.KD(1.0, 'sigmoid'), anchors, sigmoid)
-    yield case('MSE, mean', ours.MSE(), maps, [('fused', cheapest.mse_mean)])
-    yield case('MSE, batch', ours.MSE('batch'), maps, [('fused', cheapest.mse_batch)])
-    attention = [
-        ('squares', cheapest.attention_squares),
-        ('lengths', cheapest.attention_norm),
-    ]
-    yield case('AT', ours.AT(), maps, attention)
-    yield overhaul(maps, noise)
-    yield from letkd(side, noise, device)
-
-
-def overhaul(shape: tuple[int, ...], noise: Callable[..., Tensor]) -> Case:
-    """OD on three levels."""
-    from mmkd.losses import OFD
-
-    shapes = [(*shape[:2], shape[2] // n, shape[3] // n) for n in (1, 2, 4)]
-    teachers, loss = [noise(*each) for each in shapes], OFD()
-    forms = {'where': lambda s: cheapest.overhaul(s, teachers)}
-    return Case('OD, three levels', shapes, lambda s: loss(s, teachers), forms)
-
-
-def letkd(
-    side: int, noise: Callable[..., Tensor], device: torch.device
-) -> Iterator[Case]:
-    """Both layers on 64 maps of 7 x 7 (at 512), with 8 ``side`` templates."""
-    from mmkd.losses import LetKDIntermediate, LetKDPenultimate
-    from mmkd.targets import Targets
-
-    shape = (max(2, side // 8), 8 * side, 7, 7)
-    teacher = noise(shape[0], 512, 7, 7) / 16
-    words = LetKDPenultimate('random')
-    words.build([noise(*shape)], [teacher])
-    centers = words.centers.div_(8)  # distances of a size that does not round
-    yield Case(
-        'letKD, penultimate',
-        [shape],
-        lambda s: words(s[0], teacher),
-        {
-            'rows': lambda s: cheapest.words(s[0], teacher, centers),
-            'maps': lambda s: cheapest.words_in_place(s[0], teacher, centers),
-        },
-    )
-    kinds = LetKDIntermediate('random')
-    kinds.build([noise(*shape)], [teacher])
-    labels = torch.arange(len(teacher), device=device) % side
-    book = {name: getattr(kinds, name) for name in kinds.names}
-    yield Case(
-        'letKD, intermediate',
-        [shape],
-        lambda s: kinds(s[0], teacher, Targets(labels=labels)),
-        {'rows': lambda s: cheapest.subclasses(s[0], teacher, labels, book)},
-    )
 
 
 def measure(

@@ -36,7 +36,7 @@ def measure(
     for old in folder.glob('rank-*.json'):
         old.unlink()
     given = (ranks, port, name, tuple(methods), setting, folder)
-    torch.multiprocessing.spawn(_rank, given, nprocs=ranks)
+    torch.multiprocessing.spawn(_rank, given, nprocs=ranks)  # type: ignore
     files = [folder / f'rank-{rank}.json' for rank in range(ranks)]
     rows: list[Row] = json.loads(files[0].read_text())
     for file in files:

@@ -1,25 +1,24 @@
 """The same step in mmrazor 1.0.0, where that is installed; nothing here depends on it.
 
-What mmrazor searches, prunes and quantizes with does not import beside torch 2.1 or
-2.5, and distillation does not use it: empty modules stand in for it.
+What of it does not import is replaced, see :mod:`mmkd.yardstick.stand_ins`.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib.abc
-import importlib.machinery
 import importlib.util
 import statistics
 import sys
-import types
+from functools import partial
 from typing import Any
 
-import torch
-
-from mmkd.yardstick import pairs
-from mmkd.yardstick.clock import Clock, Log, Row, forget, machine, peak_memory, quartiles
-from mmkd.yardstick.steps import TOLERANCE, Setting
+from mmkd.yardstick.batches import make_batch
+from mmkd.yardstick.clock import Clock, Log, Row, Step, quartiles
+from mmkd.yardstick.machine import forget, machine, peak_memory
+from mmkd.yardstick.pairs import Pair
+from mmkd.yardstick.stand_ins import StandIns
+from mmkd.yardstick.steps import TOLERANCE, Setting, fresh
+from mmkd.yardstick.ways import Ways, build, keep_total, quiet, sgd
 
 # Which methods it has for which task, and where.
 TAPS = {
@@ -28,78 +27,18 @@ TAPS = {
     ('seg', 'cwd'): 'decode_head.conv_seg',
 }
 LOSSES = {'kd': 'KLDivergence', 'cwd': 'ChannelWiseDivergence'}
-UNUSED = (
-    *('engine', 'implementations', 'structures.quantization', 'models.fake_quants'),
-    *('models.mutables', 'models.mutators', 'models.observers', 'models.quantizers'),
-    *('models.algorithms.nas', 'models.algorithms.pruning'),
-    *('models.algorithms.quantization', 'models.task_modules.tracer'),
-    *('models.architectures.backbones', 'models.architectures.classifiers'),
-    *('models.architectures.dynamic_ops', 'models.architectures.generators'),
-    *('models.architectures.heads', 'models.architectures.necks'),
-    *('models.architectures.ops', 'models.architectures.utils'),
-)
 
 
-class Absent(types.ModuleType):
-    """A module that has any class one asks it for."""
-
-    __all__: list[str] = []
-    __path__: list[str] = []
-
-    def __getattr__(self, name: str) -> type:
-        if name.startswith('__'):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds :class:`Absent` where something unused is imported."""
-
-    def find_spec(
-        self, name: str, path: Any, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """One for each of the unused."""
-        if not name.startswith(tuple(f'mmrazor.{unused}' for unused in UNUSED)):
-            return None
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> Absent:
-        """An empty one."""
-        return Absent(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing is in it."""
-
-
-def measure(pair: pairs.Pair, method: str, setting: Setting) -> Row:
+def measure(pair: Pair, method: str, setting: Setting) -> Row:
     """Let mmrazor, mmkd and the loop by hand take turns; all three losses agree."""
     check(pair.kind, method)
     forget()
     device = setting.device
-    ways = pairs.build(pair, method, 1, device)
-    teacher_student = (ways.distiller.student, ways.distiller.teacher)
-    term = next(iter(ways.distiller.terms.values()))
-    with pairs.quiet():
-        model = write(pair.kind, method, copy.deepcopy(teacher_student), term)
-    optimizer = pairs.keep_total(pairs.sgd(model.student.parameters()))
-
-    def razor_step(data: dict[str, Any]) -> Log:
-        model.train_step(data, optimizer)
-        return {'loss': optimizer.total}
-
-    data = pairs.make_batch(pair, ways.distiller, setting.size, setting.batch)
-
-    def prepare(number: int) -> dict[str, Any]:
-        torch.manual_seed(number)  # dropout and the sampling of regions
-        return copy.deepcopy(data)
-
-    def agree(number: int, logs: dict[str, Log]) -> None:
-        one, other = (float(logs[name]['loss']) for name in ('mmrazor', 'hand'))
-        if number == 0 and not abs(one - other) <= TOLERANCE * abs(other):
-            raise RuntimeError(f'In mmrazor the loss is {one}, by hand {other}.')
-
+    ways = build(pair, method, 1, device)
     steps = {name: ways.steps[name] for name in ('hand', 'mmkd')}
-    steps['mmrazor'] = razor_step
+    steps['mmrazor'] = razor_step(pair, method, ways)
+    data = make_batch(pair, ways.distiller, setting.size, setting.batch)
+    prepare = partial(fresh, data)
     clock = Clock(device)
     times = clock.turns(steps, setting.length, prepare, agree)
     return dict(
@@ -119,6 +58,28 @@ def measure(pair: pairs.Pair, method: str, setting: Setting) -> Row:
         clock=clock.name,
         **machine(device),
     )
+
+
+def razor_step(pair: Pair, method: str, ways: Ways) -> Step:
+    """A step of mmrazor, with copies of the models of mmkd's distiller."""
+    models = copy.deepcopy((ways.distiller.student, ways.distiller.teacher))
+    term = next(iter(ways.distiller.terms.values()))
+    with quiet():
+        model = write(pair.kind, method, models, term)
+    optimizer = keep_total(sgd(model.student.parameters()))
+
+    def step(data: dict[str, Any]) -> Log:
+        model.train_step(data, optimizer)
+        return {'loss': optimizer.total}
+
+    return step
+
+
+def agree(number: int, logs: dict[str, Log]) -> None:
+    """Raise if the first losses differ."""
+    one, other = (float(logs[name]['loss']) for name in ('mmrazor', 'hand'))
+    if number == 0 and not abs(one - other) <= TOLERANCE * abs(other):
+        raise RuntimeError(f'In mmrazor the loss is {one}, by hand {other}.')
 
 
 def check(kind: str, method: str) -> None:

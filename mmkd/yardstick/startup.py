@@ -8,13 +8,13 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
-from mmkd.yardstick.clock import Row, machine
+from mmkd.build import carried
+from mmkd.yardstick.clock import Row
+from mmkd.yardstick.machine import machine
 
-TOOLS = Path(__file__).resolve().parents[1]
 # What every training with mmengine imports anyway.
 BASE = 'import mmengine.hooks, mmengine.model, mmengine.runner'
 TIMES = 5
@@ -25,7 +25,7 @@ def measure(times: int = TIMES) -> Iterator[Row]:
     imports = {'import mmkd': ['-c', f'{BASE}\nimport mmkd']}
     tools = {
         f'tools/{file.name} --help': [str(file), '--help']
-        for file in sorted(TOOLS.glob('*.py'))
+        for file in sorted(carried('tools').glob('[a-z]*.py'))
     }
     base = seconds(['-c', BASE], times)
     for what, words in {**imports, **tools}.items():
@@ -59,4 +59,4 @@ def seconds(words: Sequence[str], times: int) -> float:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         parts = ('ru_utime', 'ru_stime')
         spent.append(sum(getattr(after, p) - getattr(before, p) for p in parts))
-    return statistics.median(spent[1:])
+    return float(statistics.median(spent[1:]))

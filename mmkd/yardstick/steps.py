@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import copy
 import statistics
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
-from mmkd.yardstick import pairs
-from mmkd.yardstick.clock import (
-    Clock,
-    Length,
-    Log,
-    Row,
-    forget,
-    machine,
-    peak_memory,
-    quartiles,
-)
+from mmkd.yardstick.batches import make_batch
+from mmkd.yardstick.clock import Clock, Length, Log, Row, quartiles
+from mmkd.yardstick.machine import forget, machine, peak_memory
+from mmkd.yardstick.pairs import Pair
+from mmkd.yardstick.ways import Ways, build
 
 PARTS = ('student', 'teacher', 'terms', 'backward', 'rest')
 TOLERANCE = 1e-4
@@ -42,9 +38,7 @@ class Setting(NamedTuple):
     terms: int = 1
 
 
-def measure(
-    pair: pairs.Pair, method: str, setting: Setting, several: bool = False
-) -> Row:
+def measure(pair: Pair, method: str, setting: Setting, several: bool = False) -> Row:
     """Let the ways take turns; return what the table shows.
 
     Args:
@@ -55,23 +49,16 @@ def measure(
     """
     forget()
     device = setting.device
-    ways = pairs.build(pair, method, setting.terms, device, several)
-    data = pairs.make_batch(pair, ways.distiller, setting.size, setting.batch)
+    ways = build(pair, method, setting.terms, device, several)
+    data = make_batch(pair, ways.distiller, setting.size, setting.batch)
+    prepare = partial(fresh, data, several=several)
     clock = Clock(device, several)
     found: dict[str, float] = {}
-
-    def prepare(number: int) -> dict[str, Any]:
-        torch.manual_seed(number)  # dropout and the sampling of regions
-        if several:
-            torch.distributed.barrier()
-        return copy.deepcopy(data)
 
     def check(number: int, logs: dict[str, Log]) -> None:
         if number == 0 and 'hand' in logs:
             found['apart'] = disagreement(logs)
-        if number < setting.length.warm:
-            return
-        for name, log in logs.items():
+        for name, log in logs.items() if number >= setting.length.warm else ():
             if not torch.isfinite(log['loss']):
                 raise RuntimeError(f'{pair.name}, {method}: the loss of {name} is gone')
 
@@ -80,11 +67,6 @@ def measure(
         name: None if several else peak_memory(step, prepare(0), device)
         for name, step in ways.steps.items()
     }
-    watch(clock, ways)
-    parts = []
-    for number in range(max(3, len(totals['mmkd']) // 4)):
-        parts.append(clock.time(ways.steps['mmkd'], prepare(number))[1])
-    pairs_of = (('hand', 'plain'), ('mmkd', 'plain'), ('mmkd', 'hand'))
     return dict(
         pair=pair.name,
         method=method,
@@ -94,12 +76,8 @@ def measure(
         steps=len(totals['mmkd']),
         warm=setting.length.warm,
         ms={name: statistics.median(values) for name, values in totals.items()},
-        ratios={
-            f'{one}/{other}': quartiles(totals[one], totals[other])
-            for one, other in pairs_of
-            if one in totals and other in totals
-        },
-        parts={p: statistics.median(t.get(p, 0.0) for t in parts) for p in PARTS},
+        ratios=ratios(totals),
+        parts=parts(clock, ways, prepare, max(3, len(totals['mmkd']) // 4)),
         memory=memory,
         disagreement=found.get('apart'),
         clock=clock.name,
@@ -107,7 +85,34 @@ def measure(
     )
 
 
-def watch(clock: Clock, ways: pairs.Ways) -> None:
+def fresh(data: dict[str, Any], number: int, several: bool = False) -> dict[str, Any]:
+    """A copy of the batch, and the same random numbers for all who get it."""
+    torch.manual_seed(number)  # dropout and the sampling of regions
+    if several:
+        torch.distributed.barrier()
+    return copy.deepcopy(data)
+
+
+def ratios(totals: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Quartiles of each way beside each other one that is there."""
+    pairs_of = (('hand', 'plain'), ('mmkd', 'plain'), ('mmkd', 'hand'))
+    return {
+        f'{one}/{other}': quartiles(totals[one], totals[other])
+        for one, other in pairs_of
+        if one in totals and other in totals
+    }
+
+
+def parts(
+    clock: Clock, ways: Ways, prepare: Callable[[int], Any], times: int
+) -> dict[str, float]:
+    """Milliseconds of the parts of mmkd's step."""
+    watch(clock, ways)
+    found = [clock.time(ways.steps['mmkd'], prepare(i))[1] for i in range(times)]
+    return {p: statistics.median(t.get(p, 0.0) for t in found) for p in PARTS}
+
+
+def watch(clock: Clock, ways: Ways) -> None:
     """Say which part of mmkd's step is whose."""
     distiller = ways.distiller
     distiller.student.forward = clock.timed('student', distiller.student.forward)

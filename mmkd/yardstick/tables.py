@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmkd.yardstick.clock import Row
-from mmkd.yardstick.pairs import WAYS
 from mmkd.yardstick.steps import PARTS
+from mmkd.yardstick.ways import WAYS
 
 
 def spread(values: list[float] | None) -> str:

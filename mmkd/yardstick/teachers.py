@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
-from mmkd.yardstick import pairs
-from mmkd.yardstick.clock import Clock, Row, forget, machine, quartiles
+from mmkd.yardstick.batches import make_batch
+from mmkd.yardstick.clock import Clock, Row, quartiles
+from mmkd.yardstick.machine import forget, machine
+from mmkd.yardstick.pairs import Pair, distiller_config
 from mmkd.yardstick.steps import Setting
+from mmkd.yardstick.ways import build_distiller, quiet, write_by_hand
 
 OPTIONS: dict[str, dict[str, Any]] = {
     'none': {},
@@ -36,7 +39,7 @@ def choose(words: Sequence[str]) -> list[str]:
     return ['none', *(w for w in words or OPTIONS if w != 'none')]
 
 
-def measure(pair: pairs.Pair, setting: Setting, options: Sequence[str]) -> Row:
+def measure(pair: Pair, setting: Setting, options: Sequence[str]) -> Row:
     """Let the teachers take turns on the same images.
 
     Each is tapped for one method: the logits, or in detection the neck, which does not
@@ -44,9 +47,9 @@ def measure(pair: pairs.Pair, setting: Setting, options: Sequence[str]) -> Row:
     """
     forget()
     device, method = setting.device, METHODS[pair.kind]
-    plain, term = pairs.build_distiller(pair, method, 1, device)
-    batch = pairs.make_batch(pair, plain, setting.size, setting.batch)
-    loop = pairs.write_by_hand(pair, method, 1, plain, term)
+    plain, term = build_distiller(pair, method, 1, device)
+    batch = make_batch(pair, plain, setting.size, setting.batch)
+    loop = write_by_hand(pair, method, 1, plain, term)
     ways: dict[str, Callable[[Any], Any]] = {'hand': loop.ask_teacher}
     values: dict[str, float] = {}
     failed: dict[str, str] = {}
@@ -79,20 +82,18 @@ def measure(pair: pairs.Pair, setting: Setting, options: Sequence[str]) -> Row:
     )
 
 
-def cheapened(
-    pair: pairs.Pair, method: str, plain: Any, options: dict[str, Any]
-) -> Any:
+def cheapened(pair: Pair, method: str, plain: Any, options: dict[str, Any]) -> Any:
     """The distiller with copies of another one's models, and these options."""
     from mmkd.registry import MODELS
 
-    config = pairs.distiller_config(pair, method)
+    config = distiller_config(pair, method)
     del config['teacher_ckpt']
     config.update(
         student=copy.deepcopy(plain.student).cpu(),  # as models are built
         teacher=copy.deepcopy(plain.teacher).cpu(),
         teacher_options=options,
     )
-    with pairs.quiet():
+    with quiet():
         distiller = MODELS.build(config)
     for own, other in zip(distiller.terms.parameters(), plain.terms.parameters()):
         own.data = other.data.clone()

@@ -14,6 +14,7 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=16,
     num_workers=8,
+    drop_last=True,
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
     dataset=dict(
         _delete_=True,

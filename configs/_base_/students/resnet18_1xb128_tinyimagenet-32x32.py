@@ -1,7 +1,12 @@
-# ResNet-18, FRSKD's recipe.
+# ResNet-18 with a 3x3 stem, FRSKD's recipe; all layers start as torch has them.
 _base_ = [
-    '../models/resnet18_cifar.py',
+    '../models/cifar.py',
     '../datasets/tinyimagenet_frskd.py',
     '../schedules/frskd_200e.py',
 ]
-model = dict(head=dict(num_classes=200))
+model = dict(
+    backbone=dict(
+        type='ResNet_CIFAR', depth=18, zero_init_residual=False, init_cfg=None
+    ),
+    head=dict(num_classes=200, in_channels=512, init_cfg=None),
+)

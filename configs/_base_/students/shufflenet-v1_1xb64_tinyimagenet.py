@@ -1,9 +1,12 @@
 # ShuffleNetV1, letKD's recipe.
 # RECONSTRUCTION: weight decay and batch size are CIFAR-100's.
 _base_ = [
-    '../models/cifar/shufflev1.py',
+    '../models/cifar.py',
     '../datasets/tinyimagenet_letkd.py',
     '../schedules/cifar_repdistiller.py',
 ]
-model = dict(head=dict(num_classes=200))
+model = dict(
+    backbone=dict(type='mmkd.CifarShuffleNetV1'),
+    head=dict(num_classes=200, in_channels=960, init_cfg=None),
+)
 optim_wrapper = dict(optimizer=dict(lr=0.01, nesterov=True))

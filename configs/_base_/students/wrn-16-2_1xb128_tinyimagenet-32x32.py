@@ -1,7 +1,10 @@
 # WRN-16-2, FRSKD's recipe.
 _base_ = [
-    '../models/cifar/wrn_16_2.py',
+    '../models/cifar.py',
     '../datasets/tinyimagenet_frskd.py',
     '../schedules/frskd_200e.py',
 ]
-model = dict(head=dict(num_classes=200))
+model = dict(
+    backbone=dict(type='mmkd.WideResNet', depth=16, widen_factor=2),
+    head=dict(num_classes=200, in_channels=128, init_cfg=None),
+)

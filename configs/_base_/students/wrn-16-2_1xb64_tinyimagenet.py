@@ -1,9 +1,12 @@
 # WRN-16-2, letKD's recipe.
 # RECONSTRUCTION: weight decay and batch size are CIFAR-100's.
 _base_ = [
-    '../models/cifar/wrn_16_2.py',
+    '../models/cifar.py',
     '../datasets/tinyimagenet_letkd.py',
     '../schedules/cifar_repdistiller.py',
 ]
-model = dict(head=dict(num_classes=200))
+model = dict(
+    backbone=dict(type='mmkd.WideResNet', depth=16, widen_factor=2),
+    head=dict(num_classes=200, in_channels=128, init_cfg=None),
+)
 optim_wrapper = dict(optimizer=dict(nesterov=True))

@@ -1,7 +1,10 @@
 # WRN-40-2 on CINIC-10. RECONSTRUCTION: the recipe is RepDistiller's for CIFAR-100.
 _base_ = [
-    '../models/cifar/wrn_40_2.py',
+    '../models/cifar.py',
     '../datasets/cinic10.py',
     '../schedules/cifar_repdistiller.py',
 ]
-model = dict(head=dict(num_classes=10))
+model = dict(
+    backbone=dict(type='mmkd.WideResNet', depth=40, widen_factor=2),
+    head=dict(num_classes=10, in_channels=128, init_cfg=None),
+)

@@ -1,7 +1,7 @@
 # The baseline, and the student of every method: as small and as briefly trained as a
 # student is that has something to learn from a teacher. What it reaches over five seeds
 # is in docs/results/embedded.md.
-_base_ = './_data.py'
+_base_ = ['./_data.py', '../_runtime.py']
 model = dict(
     type='ImageClassifier',
     backbone=dict(

@@ -3,6 +3,7 @@ _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     'mmdet::_base_/default_runtime.py',
     './_data.py',
+    '../_runtime.py',
 ]
 model = dict(
     backbone=dict(

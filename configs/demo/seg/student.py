@@ -1,5 +1,5 @@
 # The baseline, and the student of every method: PSPNet on scenes of digits.
-_base_ = ['mmseg::_base_/models/pspnet_r50-d8.py', './_data.py']
+_base_ = ['mmseg::_base_/models/pspnet_r50-d8.py', './_data.py', '../_runtime.py']
 default_scope = 'mmseg'
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(

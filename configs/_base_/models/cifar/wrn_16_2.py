@@ -1,7 +1,0 @@
-# WRN-16-2.
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.WideResNet', depth=16, widen_factor=2),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=100, in_channels=128, init_cfg=None),
-)

@@ -1,0 +1,10 @@
+# ResNet-56; RepDistiller's recipe.
+_base_ = [
+    '../models/cifar.py',
+    '../datasets/cifar100_repdistiller.py',
+    '../schedules/cifar_repdistiller.py',
+]
+model = dict(
+    backbone=dict(type='mmkd.CifarResNet', depth=56),
+    head=dict(in_channels=64, init_cfg=None),
+)

@@ -1,0 +1,10 @@
+# WRN-16-2; RepDistiller's recipe.
+_base_ = [
+    '../models/cifar.py',
+    '../datasets/cifar100_repdistiller.py',
+    '../schedules/cifar_repdistiller.py',
+]
+model = dict(
+    backbone=dict(type='mmkd.WideResNet', depth=16, widen_factor=2),
+    head=dict(in_channels=128, init_cfg=None),
+)
