@@ -19,6 +19,7 @@ from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
 from mmkd.losses.mse import MSE as MSE
 from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
+from mmkd.losses.vid import VID as VID
 
 # Relations between images
 from mmkd.losses.sp import SP as SP
