@@ -13,6 +13,7 @@ from mmkd.losses.ttm import TTM as TTM, WTTM as WTTM
 from mmkd.losses.wsld import WSLD as WSLD
 
 # Features
+from mmkd.losses.ab import AB as AB
 from mmkd.losses.at import AT as AT
 from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
 from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
