@@ -24,6 +24,9 @@ from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
 from mmkd.losses.vid import VID as VID
 
 # Relations between images
+from mmkd.losses.cc import CC as CC
+from mmkd.losses.pkt import PKT as PKT
+from mmkd.losses.rkd import RKD as RKD
 from mmkd.losses.sp import SP as SP
 
 # Dense prediction
