@@ -22,6 +22,7 @@ from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 RANDOM = 'random'
+# same: only memory
 LARGEST = 2**26  # numbers in a chunk of a (positions, templates) matrix
 
 
@@ -41,7 +42,7 @@ class CodebookLoss(Loss):
     same_shape = False
     part: str
 
-    def __init__(self, codebook: str | None = None, other_data: bool = False) -> None:
+    def __init__(self, codebook: str | None, other_data: bool) -> None:
         super().__init__()
         self.codebook = codebook
         self.other_data = other_data
@@ -118,12 +119,12 @@ class CodebookLoss(Loss):
                 f'(templates=…), and the teacher {sizes[1]} channels.'
             )
 
-    @property
+    @property  # same[property]: it is abstract
     def templates(self) -> int:
         """K."""
         raise NotImplementedError
 
-    @property
+    @property  # same[property]: it is abstract
     def channels(self) -> int:
         """Those of the teacher's map."""
         raise NotImplementedError
@@ -144,6 +145,7 @@ class CodebookLoss(Loss):
         if kept is not None and not (known := kept != NOTHING).all():
             scores, features, kept = scores[known], features[known], kept[known]
         size = max(1, LARGEST // self.templates)
+        # same[number]: a sum of nothing, times anything
         total = scores.new_zeros(()) if len(scores) else scores.sum() * 0.0
         for start in range(0, len(scores), size):
             part = slice(start, start + size)
@@ -203,7 +205,7 @@ class LetKDPenultimate(CodebookLoss):
 
     def random(self, templates: int, channels: int) -> dict[str, Tensor]:
         """Words from anywhere."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)  # same[number]: any will do
         return {'centers': torch.randn(templates, channels, generator=generator)}
 
     def rows(self, features: Tensor, labels: Tensor | None) -> Tensor:
@@ -269,7 +271,7 @@ class LetKDIntermediate(CodebookLoss):
 
     def random(self, templates: int, channels: int) -> dict[str, Tensor]:
         """A space of two dimensions, and a table that confuses everything a little."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)  # same[number]: any will do
         table = torch.full((templates, templates), 0.1 / templates)
         table.diagonal().add_(0.9)
         return {
