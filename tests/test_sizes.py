@@ -16,7 +16,6 @@ FILES = {
 LONG_FILES: set[str] = set()
 LONG_FUNCTIONS = {
     'hooks/train_branch.py: _train',
-    'mixin.py: distill',
 }
 
 

@@ -16,6 +16,7 @@ from mmkd.arguments import Count, Positive
 from mmkd.codebook import file
 from mmkd.codebook.features import pool
 from mmkd.codebook.maths import distances, nearest_within
+from mmkd.fingerprint import data_fingerprint, describe, teacher_fingerprint
 from mmkd.loss import Loss, Site, exact, in_fp32
 from mmkd.regions import NOTHING, label_map
 from mmkd.registry import MODELS
@@ -76,7 +77,7 @@ class CodebookLoss(Loss):
         own = self.meta['paths'][self.part]
         if list(paths) != own:
             raise ValueError(f"'{self.codebook}' is of {own}, the term of {paths}.")
-        if self.meta['teacher'] != file.teacher_fingerprint(teacher):
+        if self.meta['teacher'] != teacher_fingerprint(teacher):
             raise ValueError(
                 f"The codebook '{self.codebook}' was made from other weights than this "
                 f'teacher has. Make it again: {file.MAKE}'
@@ -86,11 +87,11 @@ class CodebookLoss(Loss):
         """Raise if the codebook is of other data than a run's."""
         if not self.meta or self.other_data:
             return
-        made, here = self.meta['data'], file.data_fingerprint(dataset)
+        made, here = self.meta['data'], data_fingerprint(dataset)
         if made != here:
             raise ValueError(
-                f"The codebook '{self.codebook}' was made from {file.describe(made)}, "
-                f'and this run trains on {file.describe(here)}. Make it again: '
+                f"The codebook '{self.codebook}' was made from {describe(made)}, "
+                f'and this run trains on {describe(here)}. Make it again: '
                 f"{file.MAKE}. Or, if that is meant, set other_data=True in the term's "
                 'loss.'
             )
