@@ -147,7 +147,7 @@ def exact(forward: Forward) -> Forward:
     forget it.
     """
 
-    @functools.wraps(forward)
+    @functools.wraps(forward)  # same[decorator]: names and docstrings
     def wrapped(
         self: Any, student: Compared, teacher: Compared, *args: Any, **kw: Any
     ) -> Tensor:

@@ -58,7 +58,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'teacher/cheap.py': ({'arguments', 'teacher.compiled', 'teacher.fold'}, set()),
     'teacher/given.py': ({'arguments', 'teacher.cheap'}, set()),
     'losses/functional.py': (set(), set()),
-    'codebook/file.py': ({'checkpoints.read', 'fingerprint'}, set()),
+    'codebook/file.py': ({'checkpoints.read'}, set()),
     'codebook': (
         {'checkpoints.read', 'checkpoints.whole', 'codebook', 'regions'},
         set(),

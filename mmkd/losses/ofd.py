@@ -79,10 +79,12 @@ class OFD(Loss):
         self, student: Levels, teacher: Levels, targets: Targets | None = None
     ) -> Tensor:
         """Compare levels (N, C, H, W), shallow to deep."""
+        # same[0 -> -1]: all levels are on one device
         total = student[0].sum() * 0.0
         for i, (s, t) in enumerate(zip(student, teacher)):
             t = t.clamp(min=getattr(self, f'margin{i}', self.margin))
-            t = torch.where((s > t) | (t > 0), t, s.detach())  # nothing to learn
+            above = s > t  # same[Gt -> GtE]: equal numbers are not apart
+            t = torch.where(above | (t > 0), t, s.detach())  # else nothing to learn
             apart = F.mse_loss(s, t, reduction='sum') / len(s)
             total = total + apart / 2 ** (len(student) - 1 - i)
         return total
