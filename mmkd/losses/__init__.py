@@ -22,6 +22,7 @@ from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
 
 # Relations between images
 from mmkd.losses.pkt import PKT as PKT
+from mmkd.losses.rkd import RKD as RKD
 from mmkd.losses.sp import SP as SP
 
 # Dense prediction
