@@ -21,6 +21,7 @@ from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
 
 # Relations between images
+from mmkd.losses.cc import CC as CC
 from mmkd.losses.pkt import PKT as PKT
 from mmkd.losses.rkd import RKD as RKD
 from mmkd.losses.sp import SP as SP
