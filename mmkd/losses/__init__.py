@@ -14,6 +14,7 @@ from mmkd.losses.wsld import WSLD as WSLD
 
 # Features
 from mmkd.losses.at import AT as AT
+from mmkd.losses.ickd import ICKD as ICKD
 from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
 from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
 from mmkd.losses.mse import MSE as MSE
