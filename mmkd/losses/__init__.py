@@ -20,6 +20,7 @@ from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
 from mmkd.losses.mse import MSE as MSE
 from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
+from mmkd.losses.srrl import SRRL as SRRL
 
 # Relations between images
 from mmkd.losses.cc import CC as CC
