@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Begin a method: write its three files, so that they run, and say what is left.
+r"""Begin a method: write its three files, so that they run, and say what is left.
 
-    python tools/new_method.py pkt --paper 1803.10837 --authors "Passalis and Tefas"
+    python tools/new_method.py pkt --paper 1803.10837 --authors "Passalis and Tefas" \
+        --group "relations between images"
 
 writes mmkd/losses/pkt.py (a squared error, to be replaced), its configs in
 configs/_base_/methods/pkt.py, its tests in tests/methods/test_pkt.py, and a line in
@@ -9,17 +10,20 @@ mmkd/losses/__init__.py. Then
 
     make test ARGS="--method pkt"
 
-runs all that is asked of a method; what is not done yet fails by its name.
+runs all that is asked of a method. As they are written the files pass, with a loss that
+is not the method's: what stands in CAPITALS is left to do.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+GROUPS = runpy.run_path(str(ROOT / 'tools' / 'methods.py'))['GROUPS']
 
 LOSS = '''"""{title}: TITLE OF THE PAPER ({authors}, {paper})."""
 
@@ -91,13 +95,15 @@ def test_naive() -> None:
     assert {title}()(s, t).item() == pytest.approx(total / 4, rel=1e-12)
 '''
 LEFT = """
-Left to do, in this order:
+Left to do, in this order; what is in CAPITALS is to be replaced:
   1. mmkd/losses/{name}.py: the loss, its formula, its title; no layer, no weight.
+     What it learns itself, and what it borrows of the teacher, it makes in build(site).
   2. tests/methods/test_{name}.py: run the authors' code on the harness's waves and put
-     what it gives into GOLDEN; then the invariances of the loss.
+     what it gives into GOLDEN; then the invariances of the loss. Break it once: does
+     a test fail?
   3. configs/_base_/methods/{name}.py: taps and weights for each kind of model, with
      their sources; then `reconstruction` names what is still guessed, or goes.
-  4. make test ARGS="--method {name}"
+  4. make test ARGS="--method {name}"; make lint types
   5. tools/methods.py, and one line in CHANGELOG.md.
 """
 
@@ -110,12 +116,10 @@ def index(text: str, name: str, title: str, group: str) -> str:
         return f'{text.rstrip()}\n\n{heading}{line}'
     before, rest = text.split(heading, 1)
     own, mark, after = rest.partition('\n\n')
-    return (
-        f'{before}{heading}'
-        + own.rstrip('\n')
-        + f'\n{line}'.rstrip('\n')
-        + (mark + after if mark else '\n')
-    )
+    lines = own.rstrip('\n').split('\n')
+    place = next((i for i, old in enumerate(lines) if old > line), len(lines))
+    lines.insert(place, line.rstrip('\n'))
+    return before + heading + '\n'.join(lines) + (mark + after if mark else '\n')
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -125,9 +129,19 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add('name', help='as in --method, in lower case: pkt')
     add('--title', help='how the class is called (default: the name in capitals)')
-    add('--paper', default='ARXIV NUMBER', help='its number on arXiv: 1803.10837')
+    add(
+        '--paper',
+        default='ARXIV NUMBER',
+        help='its number on arXiv, 1803.10837; or the address of its page',
+    )
     add('--authors', default='AUTHORS', help='"Passalis and Tefas"')
-    add('--group', default='features', help='as in docs/methods.md (default: features)')
+    add(
+        '--group',
+        default='features',
+        choices=GROUPS,
+        metavar='GROUP',
+        help=f'what is compared: {"; ".join(GROUPS)} (default: features)',
+    )
     add('--root', type=Path, default=ROOT, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if not re.fullmatch('[a-z][a-z0-9_]*', args.name):

@@ -15,6 +15,7 @@ from mmkd.losses.wsld import WSLD as WSLD
 # Features
 from mmkd.losses.ab import AB as AB
 from mmkd.losses.at import AT as AT
+from mmkd.losses.ickd import ICKD as ICKD
 from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
 from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
 from mmkd.losses.mse import MSE as MSE
@@ -22,6 +23,7 @@ from mmkd.losses.nst import NST as NST
 from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
 from mmkd.losses.vid import VID as VID
+from mmkd.losses.srrl import SRRL as SRRL
 
 # Relations between images
 from mmkd.losses.cc import CC as CC

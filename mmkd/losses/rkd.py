@@ -65,7 +65,7 @@ class RKD(Loss):
 
 def _distances(apart: Tensor) -> Tensor:
     """Lengths of differences (N, N), with mean 1 where images do not coincide."""
-    far = torch.linalg.vector_norm(apart, dim=2)
+    far: Tensor = torch.linalg.vector_norm(apart, dim=2)
     mean = far.sum() / (far > 0).sum().clamp(min=1)
     return far / mean.clamp(min=1e-12)
 
