@@ -72,7 +72,7 @@ def find_config(path: str) -> Path:
 def carried(name: str) -> Path:
     """The folder 'configs' or 'tools': of the checkout, or in the installed package."""
     here = Path(__file__).resolve().parent
-    for root in (here.parent, here / '.mim'):
+    for root in (here / '.mim', here.parent):  # others' may lie beside an installed one
         if (root / name).is_dir():
             return root / name
     raise FileNotFoundError(f'The {name} of mmkd are missing: install it again.')

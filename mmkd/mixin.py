@@ -9,9 +9,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmkd.build import model_config, read_config
+from mmkd.build import carried, model_config, read_config
 
-_HERE = Path(__file__).resolve().parent
 # As in configs/_base_/runtime.py.
 OUR_HOOKS = (
     'mmkd.SeedIterations',
@@ -52,6 +51,23 @@ def distill(
     """
     config = read_config(config) if isinstance(config, (str, Path)) else config
     config = Config(config.to_dict(), filename=config.filename)
+    student = _student_of(config)
+    part = read_method(method, [kind] if kind else kinds_of(config), pair)
+    given = _given_teacher(teacher, teacher_ckpt)
+    if 'teacher' in part and given:
+        raise ValueError(f"The method '{method}' brings its own teacher: give none.")
+    hooks = part.pop('hooks', [])
+    changes = part.pop('student', None)  # layers that the method puts into the student
+    if changes is not None:
+        student = {**student, **changes, 'of': student['type']}
+    model = {'type': 'mmkd.Distiller', 'student': student, **part, **given, **settings}
+    config.model = ConfigDict(model)
+    register(config, hooks)
+    return config
+
+
+def _student_of(config: Config) -> Any:
+    """The model that a config trains; raise if it is none that can be taught."""
     student = config.get('model')
     if student is None:
         raise ValueError('The config has no model.')
@@ -59,22 +75,19 @@ def distill(
         raise ValueError(
             'The config is a distillation already: run it without a method.'
         )
-    part = read_method(method, [kind] if kind else kinds_of(config), pair)
-    if 'teacher' in part and (teacher is not None or teacher_ckpt is not None):
-        raise ValueError(f"The method '{method}' brings its own teacher: give none.")
-    hooks = part.pop('hooks', [])
-    changes = part.pop('student', None)  # layers that the method puts into the student
-    if changes is not None:
-        student = {**student, **changes, 'of': student['type']}
-    model = {'type': 'mmkd.Distiller', 'student': student, **part}
+    return student
+
+
+def _given_teacher(
+    teacher: str | Path | Mapping[str, Any] | None, teacher_ckpt: str | None
+) -> dict[str, Any]:
+    """The distiller's arguments that say who teaches, as far as they are given."""
+    given: dict[str, Any] = {}
     if teacher is not None:
-        model['teacher'] = model_config(teacher)
+        given['teacher'] = model_config(teacher)
     if teacher_ckpt is not None:
-        model['teacher_ckpt'] = str(teacher_ckpt)
-    model.update(settings)
-    config.model = ConfigDict(model)
-    register(config, hooks)
-    return config
+        given['teacher_ckpt'] = str(teacher_ckpt)
+    return given
 
 
 def register(config: Config, more: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -122,11 +135,7 @@ def is_distillation(config: Config) -> bool:
 
 def methods_folder() -> Path:
     """Where the methods' fragments are: in the checkout or the installed package."""
-    for root in (_HERE.parent, _HERE / '.mim'):
-        folder = root / 'configs' / '_base_' / 'methods'
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError('The configs of mmkd are missing: install it again.')
+    return carried('configs') / '_base_' / 'methods'
 
 
 def list_methods() -> list[str]:

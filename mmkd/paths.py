@@ -71,7 +71,7 @@ def split_network(path: str) -> tuple[str | None, str]:
     return (match[1], match[2]) if match else (None, path)
 
 
-@cache
+@cache  # same[decorator]: only speed
 def parse(path: str) -> Tap:
     """Parse a path in a network, or raise a ValueError that shows the forms."""
     match = _PATH.fullmatch(path)

@@ -48,6 +48,7 @@ class _Wrapper:
             self._keep('output', output)
         return output
 
+    # same[decorator]: only torch.compile minds, which a slow test runs
     @torch.compiler.disable  # type: ignore
     def _keep(self, side: str, value: Any) -> None:
         value = _read_of(value, self.sides[side])
@@ -78,7 +79,7 @@ class _Wrapper:
             self.module.__dict__[self.name] = self.method
         else:
             del self.module.__dict__[self.name]
-        del self.module, self.method, self.missing
+        del self.module, self.method, self.missing  # same: only memory
 
 
 def _own_method(module: nn.Module, name: str) -> Any:
@@ -271,6 +272,7 @@ def _map_tensors(value: Any, function: Any) -> Any:
 
 
 def _version(tensor: Tensor) -> int:
+    # same[number]: it is compared with itself
     return 0 if tensor.is_inference() else tensor._version
 
 

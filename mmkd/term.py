@@ -182,6 +182,7 @@ class Term(nn.Module, Weighted):
         if careless or student.shape == teacher.shape:
             return
         names = f'\n  student {self.student}: {tuple(student.shape)}'
+        # same[string]: words of an error
         names += f'\n  teacher {self.teacher}: {tuple(teacher.shape)}\n'
         classes = [x.shape[1] if x.ndim > 1 else 1 for x in (student, teacher)]
         if loss.on_classes and classes[0] != classes[1]:
@@ -295,7 +296,7 @@ class Term(nn.Module, Weighted):
 
     def idle(self) -> Tensor | float:
         """Zero; tied to the term's parameters, so that DDP does not wait for them."""
-        return sum((p.sum() * 0.0 for p in self.parameters()), start=0.0)
+        return sum(p.sum() * 0.0 for p in self.parameters())
 
 
 def raw_name(name: str) -> str:

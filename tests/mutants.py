@@ -24,15 +24,18 @@ import gc
 import hashlib
 import importlib
 import importlib.machinery
+import io
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
 import time
+import tokenize
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,84 +51,20 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmkd'
-MODULES = ('losses', 'connectors', 'recorder.py', 'term.py')
-NAMES = 'recorder term loss connectors uniformize regions numbers build_codebook'
+FOLDER = ROOT / 'tests' / 'methods'
+MODULES = ('losses', 'connectors', 'loss.py', 'paths.py', 'recorder.py', 'side.py')
+MODULES += ('term.py', 'terms.py')
+NAMES = 'recorder term terms own loss labels connectors uniformize regions'
+NAMES += ' numbers build_codebook'
 TESTS = [f'tests/test_{name}.py' for name in NAMES.split()]
-TESTS += [
-    f'tests/methods/{file.name}' for file in (ROOT / 'tests/methods').glob('*.py')
-]
+TESTS += [f'tests/methods/{file.name}' for file in sorted(FOLDER.glob('test_*'))]
 BUDGET = 60.0  # CPU seconds of tests that one mutant may have
 LONGEST = 3.0  # a test that takes longer is left out
 
-# Mutants that change nothing that a test could see: why -> what is in their names.
-EQUIVALENT = {
-    'only speed': (
-        'max(x.shape[-3:]) > self.size',
-        'max(x.shape[-2:]) >= self.size',
-        'if x.shape[-3:] == (height, width):',
-        'recorder.py parse: @cache',
-        '-> s = F.log_softmax(student if tau == 0',
-        '-> t = F.log_softmax(teacher if tau == 0',
-        'if x.shape[-1:] == (height, width):',
-        'x if list(x.shape[1:]) == list(shape) else',
-        'x if list(x.shape[3:]) == list(shape) else',
-    ),
-    'only memory': (
-        'Recorder.__exit__: del wrapper.module, wrapper.forward',
-        '-> LARGEST =',
-        'cwt.py CWT.__init__: layers.append(nn.ReLU(inplace=True)) -> layers',
-        'align.py Align.__init__: layers.append(nn.ReLU(inplace=False)) -> layers',
-    ),
-    'only for torch.compile, which a slow test has': ('-> def _keep(',),
-    'it is compared with itself': ('1 if tensor.is_inference() else',),
-    'all levels are of one device and type': (
-        '-> with torch.autocast(student[-1].device',
-        '-> total = full(student[-1]).sum() * 0.0',
-        '-> weight, bias = (student[-1].new_zeros',
-        'student[-1].new_zeros(count))',
-    ),
-    'sizes agree: then both ways are one': ('-> if size[0] * size[1] <= x.shape',),
-    'the numbers agree: then either will do': ('(s >= t) | (t > 0)',),
-    'a sum of nothing: zero times anything': (
-        'else scores.sum() * 1.0',
-        'else scores.sum() * -1.0',
-    ),
-    'it is the default': (
-        'float(), values.shape[1:])',
-        '-> return F.normalize(x.square().sum(1).flatten(1))',
-        "(height, width), mode='bilinear')",
-        "(shape), mode='bilinear') for x in levels]",
-        '(F.normalize(x, eps=0.001) for x',
-    ),
-    'which random words there are is all the same': (
-        'Generator().manual_seed(-1)',
-        'Generator().manual_seed(1)',
-    ),
-    'words of an error': ("tuple(teacher.shape)}\\nXX'",),
-    'both are false': ('_as_list: return [] -> return None',),
-    'torch calls it on the class': ('_KL.backward: …@static', '_KL.forward: …@static'),
-    'it is abstract': (
-        'raise NotImplementedError -> pass',
-        'CodebookLoss.channels: @property',
-        'CodebookLoss.templates: @property',
-    ),
-    'there is one': (
-        '-> valid = small[:, -1]',
-        'cwt.py CWT.forward: return tokens[..., 0].mT -> return tokens[..., -1].mT',
-    ),
-    'fp32 by then, and autocast computes sums and mse_loss in it': (
-        'ofd.py OFD.forward: with torch.autocast(student[0].device.type, '
-        'enabled=False): -> with torch.autocast(student[0].device.type',
-    ),
-    'each level has the same boxes': ('([crops for crops, _ in pairs], pairs[-1][1])',),
-    'nobody sets a field': (
-        'sakd.py Recipe: @dataclass(frozen=True) class Recipe: -> @dataclass(',
-    ),
-    'names and docstrings': ('exact.wrapped: …@functools.wraps',),
-    'subclasses always say': ('CodebookLoss.__init__: def __init__',),
-    'the label maps of a batch have one size': ('targets.seg_maps[-1].shape]',),
-    'a sum of no parameters: 0 is 0.0': ('0.0 for p in self.parameters()))',),
-}
+# `# same: only speed` behind a statement, or alone before it, says that its mutants
+# change nothing that a test could see, and why; `# same[keyword, 1 -> 0]: …` says it of
+# these kinds and changes alone.
+MARK = re.compile(r'# same(?:\[(.+?)\])?: \S')
 
 SWAPS: dict[type, tuple[type, ...]] = {
     ast.Add: (ast.Sub,),
@@ -172,6 +111,7 @@ class Mutant:
         scope: The function or class it is in.
         lines: Of the statement.
         kind: Which operator.
+        change: Only what is changed: '1 -> 0'; a keyword or decorator that goes.
         apply: Makes the change in the tree; returns what undoes it.
         loads: Whether the statement runs when the module is imported.
         name: What it is known by in the log: the statement, before and after.
@@ -181,13 +121,11 @@ class Mutant:
     scope: str
     lines: range
     kind: str
+    change: str
     apply: Callable[[], Callable[[], Any]]
     loads: bool
-    name: str = ''
-
-    @property
-    def equivalent(self) -> bool:
-        return any(text in self.name for texts in EQUIVALENT.values() for text in texts)
+    name: str
+    same: bool = False
 
 
 @dataclass
@@ -198,6 +136,7 @@ class Source:
     text: str
     tree: ast.Module
     mutants: list[Mutant] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -213,7 +152,27 @@ class Source:
             seen[mutant.name] += 1
             if seen[mutant.name] > 1:
                 mutant.name += f' #{seen[mutant.name]}'
+        source.mark()
         return source
+
+    def mark(self) -> None:
+        """Read the marks; those of no mutant are ``unread``."""
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            found = MARK.match(token.string)
+            if token.type != tokenize.COMMENT or found is None:
+                continue
+            line, column = token.start
+            line += not self.text.splitlines()[line - 1][:column].strip()  # alone
+            only = (found[1] or '').split(', ')
+            for one in only:
+                own = [
+                    mutant
+                    for mutant in self.mutants
+                    if line in mutant.lines and one in ('', mutant.kind, mutant.change)
+                ]
+                for mutant in own:
+                    mutant.same = True
+                self.unread += [] if own else [token.start[0]]
 
     def find(self, node: ast.AST, scope: list[str], statement: Any) -> None:
         """Add the mutants of ``node`` and of what is in it."""
@@ -256,6 +215,7 @@ class Source:
                 name,
                 range(first, max(first, last) + 1),
                 kind,
+                changed(*change),
                 lambda: put(*change),
                 isinstance(holder, (ast.Module, ast.ClassDef))
                 or isinstance(statement, SCOPES),
@@ -275,11 +235,13 @@ class Source:
 
 
 def silent(node: ast.AST) -> bool:
-    """Docstrings, imports, ``__all__``."""
+    """Docstrings, imports, ``__all__``, and what abstract methods raise."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Assign):
         return ast.unparse(node.targets[0]) == '__all__'
+    if isinstance(node, ast.Raise):
+        return ast.unparse(node) == 'raise NotImplementedError'
     return isinstance(node, (ast.Import, ast.ImportFrom))
 
 
@@ -323,6 +285,16 @@ def plain(node: ast.AST) -> bool:
 
 def is_none(node: ast.AST | None) -> bool:
     return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def changed(owner: Any, name: str, index: int | None, new: Any) -> str:
+    """A change of a number, a word or the like, and of nothing around it."""
+    old = getattr(owner, name) if index is None else getattr(owner, name)[index]
+    if new is OUT:
+        return old.arg or '**' if isinstance(old, ast.keyword) else ast.unparse(old)
+    if isinstance(old, ast.Constant):
+        return f'{ast.unparse(old)} -> {ast.unparse(new)}'
+    return f'{type(old).__name__} -> {type(new).__name__}'
 
 
 def located(new: ast.AST, old: ast.AST) -> ast.AST:
@@ -578,7 +550,7 @@ class Log:
 def table(sources: list[Source], log: Log) -> None:
     """What was run and what came of it, and who survives."""
     total: dict[str, int] = defaultdict(int)
-    heads = ('mutants', 'equivalent', 'run', 'killed', 'survived')
+    heads = ('mutants', 'same', 'run', 'killed', 'survived')
     print(f'\n{"module":26s}' + ''.join(f'{head:>11s}' for head in heads) + '  killed')
     for source in sources:
         counts = count(source, log)
@@ -587,9 +559,11 @@ def table(sources: list[Source], log: Log) -> None:
         print(row(source.module, counts, heads))
     print(row('all', total, heads) + '\n')
     for source in sources:
+        for line in source.unread:
+            print(f'{source.module}:{line} its mark is of no mutant')
         for mutant in source.mutants:
             state = log.found.get(mutant.name, {}).get('state')
-            if state == 'survived' and not mutant.equivalent:
+            if state == 'survived' and not mutant.same:
                 module, _, rest = mutant.name.partition(' ')
                 print(f'{module}:{mutant.lines[0]} {rest}')
 
@@ -598,8 +572,8 @@ def count(source: Source, log: Log) -> dict[str, int]:
     counts: dict[str, int] = defaultdict(int, mutants=len(source.mutants))
     for mutant in source.mutants:
         entry = log.found.get(mutant.name)
-        if mutant.equivalent:
-            counts['equivalent'] += 1
+        if mutant.same:
+            counts['same'] += 1
         elif entry is not None:
             counts['run'] += 1
             counts['survived' if entry['state'] == 'survived' else 'killed'] += 1
@@ -629,16 +603,20 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = arguments()
-    args.log = args.log.resolve()
-    args.log.parent.mkdir(parents=True, exist_ok=True)
-    paths = [PACKAGE / module for module in args.modules]
-    files = [
+def files_of(modules: Iterable[str]) -> list[Path]:
+    paths = [PACKAGE / module for module in modules]
+    return [
         file
         for path in paths
         for file in (sorted(path.rglob('*.py')) if path.is_dir() else [path])
     ]
+
+
+def main() -> None:
+    args = arguments()
+    args.log = args.log.resolve()
+    args.log.parent.mkdir(parents=True, exist_ok=True)
+    files = files_of(args.modules)
     tests = [test for test in args.tests if (ROOT / test).exists()]
     sources = [source for source in map(Source.read, files) if source.mutants]
     log = Log(args.log, sources, digest([ROOT / test for test in tests]))
@@ -654,7 +632,7 @@ def main() -> None:
     todo = [
         (source, mutant)
         for source, mutant in todo
-        if mutant.name not in log.found and not mutant.equivalent
+        if mutant.name not in log.found and not mutant.same
     ]
     if not args.list:
         kill(todo, files, tests, log)

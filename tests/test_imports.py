@@ -58,13 +58,13 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'teacher/cheap.py': ({'arguments', 'teacher.compiled', 'teacher.fold'}, set()),
     'teacher/given.py': ({'arguments', 'teacher.cheap'}, set()),
     'losses/functional.py': (set(), set()),
-    'codebook/file.py': ({'checkpoints.read', 'fingerprint'}, set()),
+    'codebook/file.py': ({'checkpoints.read'}, set()),
     'codebook': (
         {'checkpoints.read', 'checkpoints.whole', 'codebook', 'regions'},
         set(),
     ),
     'losses': (
-        PARTS | {'codebook', 'fingerprint', 'losses', 'prelude'},
+        PARTS | {'codebook', 'fingerprint', 'losses', 'paths', 'prelude'},
         set(),
     ),
     'connectors': (PARTS | {'connectors'}, set()),

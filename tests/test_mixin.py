@@ -132,12 +132,13 @@ def test_a_file_without_terms(tmp_path: Path):
 
 
 def test_without_the_packages_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr('mmkd.mixin._HERE', tmp_path / 'mmkd')
+    monkeypatch.setattr('mmkd.build.__file__', str(tmp_path / 'mmkd' / 'build.py'))
     with pytest.raises(FileNotFoundError, match='install it again'):
         list_methods()
     carried = tmp_path / 'mmkd' / '.mim' / 'configs' / '_base_' / 'methods'
     carried.mkdir(parents=True)  # as in a wheel
     (carried / 'own.py').write_text('cls = dict(terms=dict())')
+    (tmp_path / 'configs').mkdir()  # another package's, beside it
     assert list_methods() == ['own']
     assert read_method('own', ['cls']) == dict(terms={})
     with pytest.raises(

@@ -57,7 +57,7 @@ def export(args: argparse.Namespace) -> None:
     print(f'{args.out}: {len(weights)} tensors, {after:.2f} MB (of {before:.2f} MB)')
     sizes = {key: value.numel() for key, value in weights.items()}
     layers = sum(size for key, size in sizes.items() if '.kd_layers.' in key)
-    if layers:  # letKD's, which stay in the student
+    if layers:  # which stay in the student
         share = layers / (sum(sizes.values()) - layers)
         print(f'{layers / 1e6:.3f} M of its numbers are in KD layers (+{share:.0%}).')
 

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmkd.checkpoints.read import read_checkpoint
-from mmkd.fingerprint import data_fingerprint as data_fingerprint
-from mmkd.fingerprint import describe as describe
-from mmkd.fingerprint import teacher_fingerprint as teacher_fingerprint
 
 MAKE = 'python tools/build_codebook.py CONFIG'
 

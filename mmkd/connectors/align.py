@@ -50,13 +50,14 @@ class Align(nn.Module):
             if norm:
                 layers.append(nn.BatchNorm2d(outside))
             if relu:
-                layers.append(nn.ReLU(inplace=False))
+                layers.append(nn.ReLU())
         self.project = nn.Sequential(*layers)
 
     def forward(self, feature: Tensor, like: Tensor) -> Tensor:
         """Bring ``feature`` into the form, the width and the size of ``like``."""
         x = as_map(feature, like)
         size = x.shape[-2:] if self.space == 'keep' else _size(like)
+        # same[Lt -> LtE]: sizes agree, and both ways are one
         if size[0] * size[1] < x.shape[-2] * x.shape[-1]:
             x = self.project(resize(x, size))  # fewer positions to project
         else:
@@ -112,9 +113,10 @@ def _grid(length: int, like: Tensor) -> tuple[int, int]:
 def resize(x: Tensor, size: Shape) -> Tensor:
     """Average pooling down, bilinear interpolation up."""
     height, width = size
-    if x.shape[-2:] == (height, width):
+    if x.shape[-2:] == (height, width):  # same[2 -> 3, 2 -> 1]: only speed
         return x
     if x.shape[-2] >= height and x.shape[-1] >= width:
         return F.adaptive_avg_pool2d(x, (height, width))
+    # same[align_corners]: the default
     up: Tensor = F.interpolate(x, (height, width), mode='bilinear', align_corners=False)
     return up

@@ -47,13 +47,13 @@ class CWT(nn.Module):
         for before, after in zip(widths, widths[1:]):
             layers.append(nn.Conv2d(before, after, 1, bias=bias))
             if nonlinear:
-                layers.append(nn.ReLU(inplace=True))
+                layers.append(nn.ReLU(inplace=True))  # same[inplace, bool]: only memory
         self.mlp = nn.Sequential(*layers, nn.Conv2d(widths[-1], outside, 1, bias=bias))
 
     def forward(self, feature: Tensor, like: Tensor) -> Tensor:
         """Transform a map (N, C, H, W) or tokens (N, L, C); the size stays."""
         if feature.ndim == 3:
             tokens: Tensor = self.mlp(feature.mT[..., None])
-            return tokens[..., 0].mT
+            return tokens.flatten(2).mT
         transformed: Tensor = self.mlp(feature)
         return transformed

@@ -84,6 +84,7 @@ class Uniformize(nn.Module):
         x = in_fp32(feature)
         if x.ndim == 3:
             return x
+        # same[2 -> 3, Gt -> GtE]: only speed
         if self.size is not None and max(x.shape[-2:]) > self.size:
             height, width = (min(n, self.size) for n in x.shape[-2:])
             x = F.adaptive_avg_pool2d(x, (height, width))

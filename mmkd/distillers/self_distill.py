@@ -29,8 +29,9 @@ class SelfDistiller(BaseDistiller):
     trained with the task's own loss: logits for classification and segmentation,
     features in place of the neck's for detection. Gradients of that loss reach the
     student through its features; the terms' do not reach the teacher. It is saved with
-    the distiller, and not exported. If it has a method ``extra_losses`` (see
-    :class:`mmkd.networks.FRSKDSLATeacher`), what that returns is added.
+    the distiller, and not exported. If it has a method ``extra_losses(images, student,
+    teacher, read, targets)``, the losses that this returns are added: it is given both
+    sides' logits, and ``read`` gives the student's features of other images.
 
     Args:
         student: The student's config: a dict, a config file, or 'mmdet::…'.

@@ -49,4 +49,4 @@ class AT(Loss):
 
 def attention(x: Tensor) -> Tensor:
     """Energy of each position of a map, (N, HW), with length 1."""
-    return F.normalize(x.square().sum(1).flatten(1), dim=1)
+    return F.normalize(x.square().sum(1).flatten(1), dim=1)  # same[dim]: the default

@@ -22,12 +22,14 @@ def kl_divergence(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Ten
 class _KL(torch.autograd.Function):
     """Keeps one tensor for the backward pass, where torch's operators keep three."""
 
-    @staticmethod
+    @staticmethod  # same[staticmethod]: torch calls it on the class
     def forward(
         ctx: Any, student: Tensor, teacher: Tensor, tau: float, dim: int
     ) -> Tensor:
         """Sum of p_t (log p_t - log p_s) times tau^2."""
+        # same[1 -> 0]: only speed
         s = F.log_softmax(student if tau == 1 else student / tau, dim)
+        # same[1 -> 0]: only speed
         t = F.log_softmax(teacher if tau == 1 else teacher / tau, dim)
         p = t.exp()
         values = t.sub_(s).mul_(p).sum(dim)
@@ -36,7 +38,7 @@ class _KL(torch.autograd.Function):
         ctx.tau, ctx.dim = tau, dim
         return values * tau**2
 
-    @staticmethod
+    @staticmethod  # same[staticmethod]: torch calls it on the class
     @once_differentiable  # type: ignore
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """Give tau (p_s - p_t) to the student, nothing to the teacher."""

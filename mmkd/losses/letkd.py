@@ -16,12 +16,14 @@ from mmkd.arguments import Count, Positive
 from mmkd.codebook import file
 from mmkd.codebook.features import pool
 from mmkd.codebook.maths import distances, nearest_within
+from mmkd.fingerprint import data_fingerprint, describe, teacher_fingerprint
 from mmkd.loss import Loss, Site, exact, in_fp32
 from mmkd.regions import NOTHING, label_map
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
 RANDOM = 'random'
+# same: only memory
 LARGEST = 2**26  # numbers in a chunk of a (positions, templates) matrix
 
 
@@ -41,7 +43,7 @@ class CodebookLoss(Loss):
     same_shape = False
     part: str
 
-    def __init__(self, codebook: str | None = None, other_data: bool = False) -> None:
+    def __init__(self, codebook: str | None, other_data: bool) -> None:
         super().__init__()
         self.codebook = codebook
         self.other_data = other_data
@@ -75,7 +77,7 @@ class CodebookLoss(Loss):
         own = self.meta['paths'][self.part]
         if list(paths) != own:
             raise ValueError(f"'{self.codebook}' is of {own}, the term of {paths}.")
-        if self.meta['teacher'] != file.teacher_fingerprint(teacher):
+        if self.meta['teacher'] != teacher_fingerprint(teacher):
             raise ValueError(
                 f"The codebook '{self.codebook}' was made from other weights than this "
                 f'teacher has. Make it again: {file.MAKE}'
@@ -85,11 +87,11 @@ class CodebookLoss(Loss):
         """Raise if the codebook is of other data than a run's."""
         if not self.meta or self.other_data:
             return
-        made, here = self.meta['data'], file.data_fingerprint(dataset)
+        made, here = self.meta['data'], data_fingerprint(dataset)
         if made != here:
             raise ValueError(
-                f"The codebook '{self.codebook}' was made from {file.describe(made)}, "
-                f'and this run trains on {file.describe(here)}. Make it again: '
+                f"The codebook '{self.codebook}' was made from {describe(made)}, "
+                f'and this run trains on {describe(here)}. Make it again: '
                 f"{file.MAKE}. Or, if that is meant, set other_data=True in the term's "
                 'loss.'
             )
@@ -118,12 +120,12 @@ class CodebookLoss(Loss):
                 f'(templates=…), and the teacher {sizes[1]} channels.'
             )
 
-    @property
+    @property  # same[property]: it is abstract
     def templates(self) -> int:
         """K."""
         raise NotImplementedError
 
-    @property
+    @property  # same[property]: it is abstract
     def channels(self) -> int:
         """Those of the teacher's map."""
         raise NotImplementedError
@@ -144,6 +146,7 @@ class CodebookLoss(Loss):
         if kept is not None and not (known := kept != NOTHING).all():
             scores, features, kept = scores[known], features[known], kept[known]
         size = max(1, LARGEST // self.templates)
+        # same[number]: a sum of nothing, times anything
         total = scores.new_zeros(()) if len(scores) else scores.sum() * 0.0
         for start in range(0, len(scores), size):
             part = slice(start, start + size)
@@ -203,7 +206,7 @@ class LetKDPenultimate(CodebookLoss):
 
     def random(self, templates: int, channels: int) -> dict[str, Tensor]:
         """Words from anywhere."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)  # same[number]: any will do
         return {'centers': torch.randn(templates, channels, generator=generator)}
 
     def rows(self, features: Tensor, labels: Tensor | None) -> Tensor:
@@ -269,7 +272,7 @@ class LetKDIntermediate(CodebookLoss):
 
     def random(self, templates: int, channels: int) -> dict[str, Tensor]:
         """A space of two dimensions, and a table that confuses everything a little."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)  # same[number]: any will do
         table = torch.full((templates, templates), 0.1 / templates)
         table.diagonal().add_(0.9)
         return {

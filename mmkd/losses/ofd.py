@@ -14,7 +14,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.arguments import naming
 from mmkd.loss import Levels, Loss, Site, exact
-from mmkd.paths import find_module
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -61,12 +60,13 @@ class OFD(Loss):
         """Read the margins of the trained teacher."""
         if self.norms is None:
             return
-        if site.teacher is None or len(self.norms) != len(site.teachers):
-            of = f'{len(site.teachers)} levels, and a teacher that is there'
-            raise ValueError(f'norms: OFD reads {len(self.norms)}, of {of}.')
+        if len(self.norms) != len(site.teachers):
+            raise ValueError(
+                f'norms: one for each of {len(site.teachers)} levels, not {self.norms}.'
+            )
         for i, (path, level) in enumerate(zip(self.norms, site.teachers)):
             with naming(f"norms: '{path}'"):
-                values = margins(_norm(find_module(site.teacher, path)))
+                values = margins(_norm(site.look_at(path)))
                 if len(values) != level.shape[1]:
                     raise ValueError(
                         f'it has {len(values)} channels, and the teacher '
@@ -79,10 +79,12 @@ class OFD(Loss):
         self, student: Levels, teacher: Levels, targets: Targets | None = None
     ) -> Tensor:
         """Compare levels (N, C, H, W), shallow to deep."""
+        # same[0 -> -1]: all levels are on one device
         total = student[0].sum() * 0.0
         for i, (s, t) in enumerate(zip(student, teacher)):
             t = t.clamp(min=getattr(self, f'margin{i}', self.margin))
-            t = torch.where((s > t) | (t > 0), t, s.detach())  # nothing to learn
+            above = s > t  # same[Gt -> GtE]: equal numbers are not apart
+            t = torch.where(above | (t > 0), t, s.detach())  # else nothing to learn
             apart = F.mse_loss(s, t, reduction='sum') / len(s)
             total = total + apart / 2 ** (len(student) - 1 - i)
         return total

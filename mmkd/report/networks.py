@@ -91,7 +91,7 @@ def _canonical(value: Any, without: Sequence[str]) -> Any:
 
 
 def same_network(plain_one: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
-    """Whether a plain network is the other; it may have more (letKD's layers)."""
+    """Whether a plain network is the other; it may have more (what a method adds)."""
     if other is None:
         return False
     other = {**other, 'type': other.get('of', other.get('type'))}

@@ -11,9 +11,10 @@ nothing is measured. The largest relative difference in these tables was {apart}
 Below are medians of the ratios of neighbouring steps, with the quartiles in brackets.
 `mmkd / by hand` is what mmkd itself costs; where the quartiles lie on both sides of 1,
 no difference is seen. `mmkd / alone` is what distillation costs. `kd × 8` has the same
-term eight times. letKD's codebook and SAKD's branch are random, and all terms have
-their whole weight. letKD's layers have 4096 and eight times as many templates as there
-are classes, whatever the student's size: on small images they are most of the step."""
+term eight times. What a method makes of the teacher first (a codebook, a classifier) is
+random, and all terms have their whole weight. Layers that stay in the student are as
+wide as their method has them, whatever the student's size: on small images they are
+most of the step."""
 
 STEPS = """## On {device}
 

@@ -115,3 +115,12 @@ def test_boxes_need_no_map():
 def test_defaults():
     s, t = wave(2, 3, 4, 5), wave(2, 3, 4, 5, phase=1)
     assert torch.equal(KD()(s, t), KD(4.0, ignore=True)(s, t))
+
+
+def test_a_second_derivative_is_refused():
+    """The backward pass that is written by hand knows nothing of it."""
+    student = torch.randn(3, 5, requires_grad=True)
+    value = KD()(student, torch.randn(3, 5)).square()
+    (slope,) = torch.autograd.grad(value, student, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        slope.sum().backward()
