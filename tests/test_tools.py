@@ -23,7 +23,7 @@ from mmkd.build import build_model, model_config, read_config
 from mmkd.checkpoints.read import read_checkpoint
 from mmkd.checks import LEGACY, check_legacy
 from mmkd.launch import compose, merge_options, short_errors, wants_teacher
-from mmkd.mixin import distill, list_methods, plain
+from mmkd.mixin import describe, distill, list_methods, plain
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / 'tools'
@@ -245,6 +245,20 @@ def test_a_method_that_teaches_itself_wants_no_teacher(project: Path) -> None:
     assert wants_teacher(dict(type='mmkd.Distiller'))
 
 
+def test_a_codebook_for_a_method_has_a_name(project: Path) -> None:
+    """Its settings are those that the method itself says it needs."""
+    tool = runpy.run_path(str(TOOLS / 'build_codebook.py'))
+    given = ['--teacher', project / 'teacher.py', '--teacher-ckpt', 'random']
+    line = [project / 'student.py', '--method', 'letkd', *given]
+    args = tool['parse_args']([*map(str, line)])
+    config = compose(args)
+    assert tool['default_out'](config, args) == Path('codebooks/student_letkd.pth')
+    needs = {f'model.{key}' for key in describe('letkd')['before']['build_codebook']}
+    assert tool['named'](config) == dict.fromkeys(needs)
+    config.merge_from_dict(dict.fromkeys(needs, 'mine.pth'))
+    assert tool['default_out'](config, args) == Path('mine.pth')
+
+
 USED = [
     file
     for file in sorted(TOOLS.glob('[a-z]*.py'))
@@ -292,7 +306,7 @@ MISTAKES = {
         '{0}/student.py --method kd --teacher {0}/teacher.py',
         '--teacher-ckpt',
     ),
-    'no such method': ('{0}/student.py --method nkd', "['cwd', 'cwt'"),
+    'no such method': ('{0}/student.py --method nope', str(list_methods())),
     'no such teacher': (
         '{0}/student.py --method kd --teacher {0}/none.py --teacher-ckpt x.pth',
         'none.py',
