@@ -13,12 +13,13 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from cells import tried
 from mmengine.config import Config
 from mmengine.config import utils as metafiles
 from torch import nn
 
 from mmkd.build import build_model, model_config, read_config
-from mmkd.mixin import kind_of
+from mmkd.mixin import describe, kind_of
 from mmkd.paths import play
 from mmkd.registry import MODELS
 from mmkd.tasks import ClassificationTask, DetectionTask, SegmentationTask, Task
@@ -95,18 +96,22 @@ def upstream(file: Path) -> str | None:
     return first if '::' in first else upstream(file.parent / first)
 
 
-def offline(file: Path) -> Config:
-    """A leaf that wants no files, with the terms on that it has off."""
+def offline(file: Path, whole: bool = True) -> Config:
+    """A leaf that wants no files, with the terms on that it has off.
+
+    Args:
+        file: The leaf.
+        whole: Do not make smaller what the method's file makes smaller in a trial.
+    """
     config = copy.deepcopy(read(file))
     model, student = config.model, config.model.student
     if has_teacher(file):
         model.teacher_ckpt = 'random'
     for term in model.terms.values():
         term.pop('schedule', None)
-        for key in ('codebook', 'recipe'):
-            if key in term.loss:
-                term.loss[key] = 'random'
         term.weight = term.get('weight', 1.0) or 1.0
+    trial = describe(file.parent.name).get('trial', {})
+    tried(model, {k: v for k, v in trial.items() if not whole or v == 'random'})
     student.backbone.init_cfg = None
     student.pop('pretrained', None)
     if config.default_scope == 'mmseg':

@@ -400,8 +400,10 @@ SMALLER = {101: 50, 110: 20, 56: 20, 32: 14, 40: 16}
 
 def small(file: Path) -> Config:
     """A leaf with shallow networks, where they are of the same blocks and widths."""
-    config = offline(file)
+    config = offline(file, whole=False)
     model, student = config.model, config.model.student
+    if kind_of(student) == 'cls':
+        model.input_size = (64, 64)
     if has_teacher(file):
         model.teacher = Config(model_config(model.teacher))._cfg_dict
         model.teacher.backbone.init_cfg = None
