@@ -51,6 +51,9 @@ class Loss(nn.Module):
         softmax_at: It reads logits, and nothing of the teacher's but their softmax at
             this temperature; so a recording may keep the largest alone. None: it reads
             something else.
+        prelude: What has to learn from the frozen teacher before the student starts;
+            :meth:`build` makes it, the hook mmkd.TrainPreludes trains it, and
+            ``forward`` asks whether it is :meth:`~mmkd.prelude.Prelude.ready`.
     """
 
     joint = False
@@ -58,8 +61,6 @@ class Loss(nn.Module):
     same_shape = True
     on_classes = False
     softmax_at: float | None = None
-    # What has to learn from the frozen teacher before the student starts, made in
-    # ``build``; the hook mmkd.TrainPreludes trains it.
     prelude: Prelude | None
 
     def __init__(self) -> None:

@@ -3,8 +3,8 @@
 
 A small network learns from few images, with a teacher that has seen many more. Without
 arguments the images are scikit-learn's digits, turned, moved and put under noise;
-CIFAR-10 comes from files with the arrays ``jpeg`` (the bytes of all images in a row),
-``offset`` (N + 1,) and ``label`` (N,).
+CIFAR-10 comes from files with the arrays ``image`` (N, 32, 32, 3) and ``label`` (N,).
+The terms' defaults are here those of the fragment; each further case changes one thing.
 
     python benchmarks/sakd/run.py --out benchmarks/sakd/digits.json
     python benchmarks/sakd/run.py --cifar10 train.npz test.npz --out cifar10.json
@@ -34,7 +34,58 @@ from mmkd.losses import KD, SAKDBranch, SAKDMatch
 from mmkd.losses.sakd_branch import Branch
 from mmkd.targets import Targets
 
-CASES: dict[str, dict[str, Any]] = {}
+# The maps of the stages are 16x16, 8x8 and 4x4; what has at most 8x8 positions is left
+# as it is.
+SIZE = [4, 8, 4]
+WHOLE = {'size': SIZE}
+MATCH = {'match': 10, 'uniformize': WHOLE}
+BRANCH = {'branch': 3, 'label_weight': 0.1, 'uniformize': WHOLE}
+# As it was in the first version: a position attends to itself as well, and so on.
+FIRST = {'uniformize': {'size': 4, 'diagonal': True}}
+FIRST_BRANCH = {'tau': 4.0, 'standardize': 0.0, 'recipe': {'nesterov': False}, **FIRST}
+
+
+def _forms() -> dict[str, dict[str, Any]]:
+    """Form x terms."""
+    found = {}
+    for form in ('u2', 'u1', 'u3'):
+        own = {'uniformize': {'form': form, **WHOLE}}
+        found[f'{form}: match'] = {**MATCH, **own}
+        found[f'{form}: branch'] = {**BRANCH, **own}
+        found[f'{form}: match + branch'] = {**BRANCH, **MATCH, **own}
+    found['u2: match + KD'] = {**MATCH, 'kd': 1}
+    found['u2: branch + KD'] = {**BRANCH, 'kd': 1}
+    found['u2: match + branch + KD'] = {**BRANCH, **MATCH, 'kd': 1}
+    return found
+
+
+def _sized(size: int, **more: Any) -> dict[str, Any]:
+    """All stages pooled to one size, or left if they are smaller."""
+    return {'uniformize': {'size': [min(size, n) for n in (16, 8, 4)], **more}}
+
+
+# name -> weights of match, branch and KD, and settings of the losses
+CASES: dict[str, dict[str, Any]] = {
+    'none': {},
+    'KD': {'kd': 1},
+    **_forms(),
+    'match, with the diagonal': {**MATCH, 'uniformize': {**WHOLE, 'diagonal': True}},
+    'match, size 4': {**MATCH, **_sized(4)},
+    'match, size 8': {**MATCH, **_sized(8)},
+    'match, weight 30': {**MATCH, 'match': 30},
+    'match, as it was': {'match': 10, **FIRST},
+    'branch, with the diagonal': {**BRANCH, 'uniformize': {**WHOLE, 'diagonal': True}},
+    'branch, size 4': {**BRANCH, **_sized(4)},
+    'branch, size 8': {**BRANCH, **_sized(8)},
+    'branch, vectors as they are': {**BRANCH, 'standardize': 0.0},
+    'branch, tau 4': {**BRANCH, 'tau': 4.0},
+    'branch, no labels': {**BRANCH, 'label_weight': 0.0},
+    'branch, its own': {**BRANCH, 'shared': False},
+    'branch, weight 1': {**BRANCH, 'branch': 1},
+    'branch, weight 10': {**BRANCH, 'branch': 10},
+    'branch, as it was': {'branch': 1, **FIRST_BRANCH},
+    'match + branch, as it was': {'match': 10, 'branch': 0.1, **FIRST_BRANCH},
+}
 BATCH = 50
 
 

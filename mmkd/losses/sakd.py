@@ -31,9 +31,8 @@ class Vectors(nn.Module):
     """One vector a region (R, D), made of all levels together.
 
     Args:
-        uniformize: Changes to ``dict(type='mmkd.Uniformize', size=4)``; ``size`` is
-            that of a crop, or one size for each level.
-        stride: As of a loss.
+        uniformize: As of a loss.
+        stride: Likewise.
     """
 
     def __init__(self, uniformize: Mapping[str, Any], stride: int) -> None:
@@ -57,14 +56,8 @@ class Vectors(nn.Module):
 
     def _sizes(self, count: int) -> list[int]:
         """The size of a crop of each level."""
-        if isinstance(self.size, int):
-            return [self.size] * count
-        if len(self.size) != count:
-            raise ValueError(
-                f'uniformize.size has {len(self.size)} sizes, {list(self.size)}, and '
-                f'the term {count} levels.'
-            )
-        return list(self.size)
+        sizes = [self.size] if isinstance(self.size, int) else list(self.size)
+        return (sizes[:1] * count + sizes)[-count:]
 
     def _crops(
         self, levels: list[Tensor], targets: Targets | None
@@ -117,8 +110,9 @@ class _OnRegions(Loss):
     uniformized, and the results are joined end to end.
 
     Args:
-        uniformize: Changes to ``dict(type='mmkd.Uniformize')``. Its ``size`` is that of
-            a crop.
+        uniformize: Changes to ``dict(type='mmkd.Uniformize', size=4)``. Its ``size`` is
+            that of a crop; several are those of the last levels, and the first of them
+            also that of all before: [4, 8] is 8 for the last level and 4 for others.
         stride: In segmentation all maps are first brought to the size of the label map
             over ``stride``, so that the same classes are found in every one.
     """
@@ -199,8 +193,9 @@ class SAKDBranch(_OnRegions):
             :class:`mmkd.prelude.Recipe`. 'random' says that an untrained one is meant
             (in tests).
         limits: When to warn of it; changes to :class:`mmkd.losses.sakd_branch.Limits`.
-        uniformize: Changes to ``dict(type='mmkd.Uniformize')``. Its ``size`` is that of
-            a crop.
+        uniformize: Changes to ``dict(type='mmkd.Uniformize', size=4)``. Its ``size`` is
+            that of a crop; several are those of the last levels, and the first of them
+            also that of all before: [4, 8] is 8 for the last level and 4 for others.
         stride: In segmentation all maps are first brought to the size of the label map
             over ``stride``, so that the same classes are found in every one.
     """

@@ -364,6 +364,22 @@ def test_every_level_may_have_its_own_size(kind: str):
     assert labels is None or len(labels) == len(whole)
 
 
+@pytest.mark.parametrize(
+    ('size', 'sizes'),
+    [
+        (4, [4, 4, 4]),
+        ([4, 8], [4, 4, 8]),
+        ([4, 8, 2], [4, 8, 2]),
+        ([9, 4, 8, 2], [4, 8, 2]),
+    ],
+)
+def test_sizes_are_those_of_the_last_levels(size: Any, sizes: list[int]):
+    levels = [torch.randn(1, 3, 9, 9)] * 3
+    found, _ = SAKDMatch(dict(size=size)).vectors(levels, None)
+    parts = [SAKDMatch(dict(size=n)).vectors(levels[:1], None)[0] for n in sizes]
+    assert torch.equal(found, torch.cat(parts, 1))
+
+
 # -- what a user may do wrong ----------------------------------------------------------
 
 
@@ -375,8 +391,6 @@ def test_errors():
         SAKDBranch().build(Site(student, teacher))
     with pytest.raises(ValueError, match='uniformize.size: None is not a count'):
         SAKDMatch(uniformize=dict(size=None))
-    with pytest.raises(ValueError, match=r'has 3 sizes, \[4, 4, 2\], .* 2 levels'):
-        SAKDMatch(uniformize=dict(size=[4, 4, 2]))(student, teacher)
     with pytest.raises(ValueError, match="^uniformize.form: 'u4' is not"):
         SAKDMatch(uniformize=dict(form='u4'))
     with pytest.raises(ValueError, match=r'maps \(N, C, H, W\)'):
