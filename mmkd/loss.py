@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from mmkd.arguments import naming
 from mmkd.paths import find_module
+from mmkd.prelude import Prelude
 from mmkd.targets import Targets
 from mmkd.teacher.frozen import Frozen
 
@@ -57,6 +58,13 @@ class Loss(nn.Module):
     same_shape = True
     on_classes = False
     softmax_at: float | None = None
+    # What has to learn from the frozen teacher before the student starts, made in
+    # ``build``; the hook mmkd.TrainPreludes trains it.
+    prelude: Prelude | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prelude = None
 
     def build(self, site: Site) -> None:
         """Make what depends on the features; called once, before training."""

@@ -16,7 +16,7 @@ OUR_HOOKS = (
     'mmkd.SeedIterations',
     'mmkd.CheckData',
     'mmkd.DescribeStudent',
-    'mmkd.TrainBranch',
+    'mmkd.TrainPreludes',
     'mmkd.ExportStudent',
 )
 

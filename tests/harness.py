@@ -272,7 +272,9 @@ class Made(nn.Module):
 
     def _site(self, place: Place, both: list[Any], dtype: torch.dtype) -> Site:
         levels = [[x] if isinstance(x, Tensor) else x for x in both]
-        teacher = None if place.model is None else place.model().to(dtype)
+        teacher = None
+        if place.model is not None:
+            teacher = place.model().to(dtype).eval().requires_grad_(False)
         student = nn.Identity()
         return Site(
             *levels, student, teacher, place.paths, place.classes, self.frozen, 'case'

@@ -52,7 +52,7 @@ from yapf.yapflib import yapf_api
 
 from mmkd.codebook import features, stages
 from mmkd.distillers import BaseDistiller, offline
-from mmkd.hooks import ExportStudent, TrainBranch
+from mmkd.hooks import ExportStudent, TrainPreludes
 from mmkd.recording.recorder import Recital
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
@@ -61,7 +61,7 @@ PHASES: dict[str, list[tuple[Any, str]]] = {
     'start': [],
     'teacher load': [(offline, 'load_weights')],
     'resume': [(Runner, 'load_or_resume')],
-    'branch (SAKD)': [(TrainBranch, 'before_train')],
+    'prelude': [(TrainPreludes, 'before_train')],
     'step': [(EpochBasedTrainLoop, 'run_iter'), (IterBasedTrainLoop, 'run_iter')],
     'validation': [(ValLoop, 'run')],
     'save': [(CheckpointHook, '_save_checkpoint_with_step')],
@@ -432,7 +432,7 @@ def cases(folder: Path) -> list[Case]:
             model.terms.loss_branch.loss.recipe = dict(epochs=2)
         case = _train(folder, config, method, by_epoch, model=model.to_dict())
         if method == 'sakd':
-            case.phases += ('branch (SAKD)',)
+            case.phases += ('prelude',)
         made.append(case)
     teacher = Config(config.to_dict())
     teacher.model = zoo.student('cls', width=8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -85,13 +87,52 @@ def has_teacher(file: Path) -> bool:
     return read(file).model.type == 'mmkd.Distiller'
 
 
+def upstream(file: Path) -> str | None:
+    """The recipe that it builds on: 'mmdet::…'; None if model and data are ours."""
+    first = next(iter(bases(file)), None)
+    if first is None or '::_base_/' in first:
+        return None
+    return first if '::' in first else upstream(file.parent / first)
+
+
+def offline(file: Path) -> Config:
+    """A leaf that wants no files, with the terms on that it has off."""
+    config = copy.deepcopy(read(file))
+    model, student = config.model, config.model.student
+    if has_teacher(file):
+        model.teacher_ckpt = 'random'
+    for term in model.terms.values():
+        term.pop('schedule', None)
+        for key in ('codebook', 'recipe'):
+            if key in term.loss:
+                term.loss[key] = 'random'
+        term.weight = term.get('weight', 1.0) or 1.0
+    student.backbone.init_cfg = None
+    student.pop('pretrained', None)
+    if config.default_scope == 'mmseg':
+        student.data_preprocessor.size = (64, 64)
+    if config.get('data_preprocessor') is not None:  # as the Runner does
+        model.setdefault('data_preprocessor', config.data_preprocessor)
+    return config
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """What is built has shapes alone, and takes neither time nor memory."""
+    linspace = partial(torch.linspace, device='cpu')  # some take numbers out of it
+    with (
+        torch.device('meta'),
+        patch('torch.linspace', linspace),
+        patch('mmkd.teacher.renormalize._numbers', lambda tensor: (0.0,)),
+    ):
+        yield
+
+
 def skeleton(model: Any) -> nn.Module:
     """A model of a config or a file, with shapes and no numbers."""
     config = model_config(model)
-    for key in ('pretrained', 'data_preprocessor'):
-        config.pop(key, None)
-    linspace = partial(torch.linspace, device='cpu')  # some take numbers out of it
-    with torch.device('meta'), patch('torch.linspace', linspace):
+    config.pop('pretrained', None)
+    with without_numbers():
         return build_model(config, 'model').eval()
 
 

@@ -1,11 +1,11 @@
-"""Every config: reads, keeps its student's recipe, learns for a step and predicts."""
+"""Every config: reads, keeps its student's recipe, builds, learns and predicts."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -18,100 +18,62 @@ from mmengine.fileio import load
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from shipped import (
+    CONFIGS,
+    FRAGMENTS,
+    LEAVES,
+    RUNTIME,
+    STUDENTS,
+    bases,
+    has_teacher,
+    offline,
+    own_bases,
+    plain,
+    read,
+    upstream,
+    without_numbers,
+)
 
 from mmkd.arguments import check_arguments
 from mmkd.build import model_config, read_config
-from mmkd.mixin import KINDS, kind_of, list_methods, read_method
+from mmkd.mixin import KINDS, describe, distill, kind_of, list_methods, read_method
 from mmkd.registry import HOOKS, MODELS
 from mmkd.term import Term
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
-# configs/demo trains on data that it makes itself: it has tests of its own.
-LEAVES = sorted(
-    file
-    for file in CONFIGS.rglob('*.py')
-    if file.relative_to(CONFIGS).parts[0] not in ('_base_', 'demo')
-)
-FRAGMENTS = sorted((CONFIGS / '_base_' / 'methods').glob('*.py'))
-STUDENTS = sorted((CONFIGS / '_base_' / 'students').glob('*.py'))
-RUNTIME = CONFIGS / '_base_' / 'runtime.py'
-
 each_leaf = pytest.mark.parametrize('file', LEAVES, ids=lambda file: file.stem)
-each_fragment = pytest.mark.parametrize('file', FRAGMENTS, ids=lambda file: file.stem)
-
-
-# What a leaf may change of the student's recipe: MGD's protocol, which CWT follows,
-# clips gradients in detection.
-CLIPPED = dict(clip_grad=dict(max_norm=35, norm_type=2))
-# On CIFAR-100 FRSKD's authors have another weight decay and schedule.
-FRSKD_CIFAR = dict(weight_decay=1e-4), dict(milestones=[100, 150], gamma=0.1)
-# Terms that a fragment offers but leaves off.
-OFF = {'loss_logits'}
-
-
-@cache
-def read(file: Path) -> Config:
-    """A config, which most tests look at; not to be changed."""
-    return Config.fromfile(file)
-
-
-def bases(file: Path) -> list[str]:
-    """What the file's ``_base_`` says."""
-    for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
-            value = ast.literal_eval(node.value)
-            return [value] if isinstance(value, str) else value
-    return []
-
-
-def own_bases(file: Path) -> list[Path]:
-    """The file's bases in this repository."""
-    return [file.parent / base for base in bases(file) if '::' not in base]
-
-
-def upstream(file: Path) -> str | None:
-    """The recipe that it builds on: 'mmdet::…'; None if model and data are ours."""
-    first = next(iter(bases(file)), None)
-    if first is None or '::_base_/' in first:
-        return None
-    if '::' in first:
-        return first
-    return upstream(file.parent / first)
-
-
-def own_student(file: Path) -> Path | None:
-    """The recipe of ours that it builds on, if that is not upstream's."""
-    first = own_bases(file)[0].resolve()
-    return first if first in STUDENTS and not upstream(file) else None
-
-
 each_upstream_leaf = pytest.mark.parametrize(
     'file', [file for file in LEAVES if upstream(file)], ids=lambda file: file.stem
 )
 each_own_leaf = pytest.mark.parametrize(
-    'file', [file for file in LEAVES if own_student(file)], ids=lambda file: file.stem
+    'file', [file for file in LEAVES if not upstream(file)], ids=lambda file: file.stem
 )
-# tests/test_networks.py compares the rest with the recipe that they follow.
+# Terms that a fragment offers but leaves off.
+OFF = {'loss_logits'}
+FORMS = [
+    (file.stem, kind) for file in FRAGMENTS for kind in KINDS if kind in read(file)
+]
+# What may stand beside the kinds; other names at a fragment's top are used in it.
+ABOUT = {'method', 'pairs'}
 
 
-def fragment_of(file: Path) -> Path:
-    """The method's fragment among the file's bases."""
-    return next(base for base in own_bases(file) if base.parent.name == 'methods')
+# -- the form --------------------------------------------------------------------------
 
 
-def has_teacher(file: Path) -> bool:
-    """Whether there is a trained teacher, with a checkpoint."""
-    return read(file).model.type == 'mmkd.Distiller'
+def assigned(file: Path) -> set[str]:
+    """Names that a config gives a value."""
+    targets = [
+        target
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    ]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def dead_keys(file: Path) -> set[str]:
-    """Top-level keys of the file and of our fragments in it that nobody reads."""
-    keys: set[str] = set()
-    for part in (file, *own_bases(file)):
-        for node in ast.parse(part.read_text()).body:
-            if isinstance(node, ast.Assign):
-                names = (t for t in node.targets if isinstance(t, ast.Name))
-                keys.update(name.id for name in names)
+    """Top-level keys of a leaf and of its bases that nobody reads."""
+    parts = [part for part in own_bases(file) if part not in FRAGMENTS]
+    keys = set().union(*map(assigned, (file, *parts)))
     used = {
         node.attr
         for node in ast.walk(ast.parse(file.read_text()))
@@ -121,24 +83,15 @@ def dead_keys(file: Path) -> set[str]:
     return keys - used - runner - {'_base_', 'custom_imports'}
 
 
-def plain(value: Any) -> Any:
-    """Without the scopes that mmengine notes in what comes from another package."""
-    if isinstance(value, Config):
-        value = value.to_dict()
-    if isinstance(value, dict):
-        return {key: plain(value[key]) for key in value if key != '_scope_'}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
 @each_leaf
 def test_form(file: Path) -> None:
-    lines = [line for line in file.read_text().splitlines() if line.strip()]
-    assert len(lines) <= 20
-    assert file.parent.name in list_methods()
-    assert file.name.startswith(f'{file.parent.name}_')
-    assert RUNTIME in [base.resolve() for base in own_bases(file)]
+    assert len([line for line in file.read_text().splitlines() if line.strip()]) <= 26
+    method = file.parent.name
+    assert file.name.startswith(f'{method}_')
+    recipe, *parts = own_bases(file) if not upstream(file) else [None, *own_bases(file)]
+    parts = [part for part in parts if part not in STUDENTS]
+    assert parts == [CONFIGS / '_base_' / 'methods' / f'{method}.py', RUNTIME]
+    assert recipe is None or recipe in STUDENTS
     assert not dead_keys(file)
 
 
@@ -152,139 +105,240 @@ def test_dead_keys_are_found(tmp_path: Path) -> None:
     assert dead_keys(leaf) == {'alpha', 'optimizer_config'}
 
 
-@each_upstream_leaf
+@each_leaf
 def test_name_says_what_it_is(file: Path) -> None:
     def words(text: str) -> set[str]:
         return set(re.findall('[a-z0-9]+', text))
 
     _, *before = file.stem.split('_')
     before, student = before[:-3], before[-3:]  # the model, the schedule, the data
-    assert words('_'.join(student)) <= words(bases(file)[0])
-    if has_teacher(file):
-        (teacher,) = before
-        assert words(teacher) <= words(read(file).model.teacher)
+    recipe = bases(file)[0]
+    if '::' in recipe:
+        assert words('_'.join(student)) <= words(recipe)
     else:
-        assert len(before) <= 1  # a variant
+        assert '_'.join(student) == Path(recipe).stem
+    if has_teacher(file):
+        teacher = before.pop()
+        assert words(teacher) <= words(
+            read(file).model.teacher.rpartition('/_base_/')[2]
+        )
+    assert len(before) <= 1  # a variant
 
 
-@each_upstream_leaf
-def test_recipe_is_upstreams(file: Path) -> None:
-    ours, theirs = plain(read(file)), plain(read_config(upstream(file)))
+def test_every_part_is_used() -> None:
+    used = {base for file in LEAVES for base in own_bases(file)}
+    configs = [read(file).model for file in LEAVES if has_teacher(file)]
+    used |= {Path(model.teacher).resolve() for model in configs}
+    shown = ' '.join(file.read_text() for file in CONFIGS.glob('*/README.md'))
+    for part in STUDENTS:  # or in a command that a README shows
+        assert part in used or part.stem in shown, part
+    ours = {part for part in used if CONFIGS in part.parents}
+    assert all(part.relative_to(CONFIGS).parts[0] == '_base_' for part in ours)
+    assert {file.parent.name for file in LEAVES} <= set(list_methods())
+    named = {
+        (file.parent / base).resolve()
+        for file in (*STUDENTS, *LEAVES, *CONFIGS.glob('_base_/*/*.py'))
+        for base in bases(file)
+        if '::' not in base
+    }
+    for folder in ('datasets', 'models', 'schedules'):
+        assert set((CONFIGS / '_base_' / folder).glob('*.py')) <= named
+
+
+# -- the recipe ------------------------------------------------------------------------
+
+
+def as_stated(file: Path, theirs: dict[str, Any]) -> dict[str, Any]:
+    """A student's recipe with what a leaf says that it changes of it."""
+    method, kind = file.parent.name, kind_of(theirs['model'])
+    wrapper = theirs['optim_wrapper']
+    if method == 'cwt' and kind in ('one_stage', 'two_stage'):
+        wrapper['clip_grad'] = dict(max_norm=35, norm_type=2)
+    if method == 'cwt' and 'mobilenet-v1' in file.stem:
+        wrapper['clip_grad'] = dict(max_norm=5)
+    if method == 'letkd':
+        wrapper['optimizer']['nesterov'] = True
+        if 'cifar100' in file.stem:
+            loader = theirs['train_dataloader']
+            loader['drop_last'] = True
+            loader['dataset']['pipeline'][0]['padding_mode'] = 'reflect'
+    return theirs
+
+
+def student_of(file: Path) -> dict[str, Any]:
+    """The student as its recipe has it, without what the method adds to it."""
+    student = plain(read(file).model.student)
+    if 'of' in student:  # letKD's layers
+        student['type'] = student.pop('of')
+        del student['layers']
+    if any(name in file.stem for name in ('mixup', 'cutmix')):
+        del student['train_cfg'], student['head']['loss']
+    return student
+
+
+@each_leaf
+def test_recipe_is_the_students(file: Path) -> None:
+    first = bases(file)[0]
+    recipe = first if '::' in first else own_bases(file)[0]
+    theirs = as_stated(file, plain(read_config(recipe)))
+    ours, student = plain(read(file)), theirs.pop('model')
+    del ours['model']
     for key, value in plain(read(RUNTIME)).items():
         assert key not in theirs and ours.pop(key) == value
-    model, student = ours.pop('model'), theirs.pop('model')
-    if 'of' in model['student']:  # letKD's layers, beside what upstream has
-        model['student']['type'] = model['student'].pop('of')
-        assert model['student'].pop('layers') == ours['student']['layers']
-    if file.parent.name == 'cwt' and kind_of(student) in ('one_stage', 'two_stage'):
-        theirs['optim_wrapper'].update(CLIPPED)
-    if file.parent.name == 'frskd' and 'cifar100' in file.stem:
-        theirs['optim_wrapper']['optimizer'].update(FRSKD_CIFAR[0])
-        theirs['param_scheduler'].update(FRSKD_CIFAR[1])
-    for key in read(fragment_of(file)):
-        del ours[key]
-    assert ours == theirs
-    if bases(file)[0] == upstream(file):
-        assert model['student'] == student
-    if not has_teacher(file):
-        return
-    teacher = plain(model_config(model['teacher']))
-    assert teacher['backbone'] != model['student']['backbone']
-
-
-@each_own_leaf
-def test_recipe_is_our_students(file: Path) -> None:
-    recipe = own_student(file)
-    ours, theirs = plain(read(file)), plain(read(recipe))
-    assert file.stem.endswith(f'_{recipe.stem}')
-    for key in (*read(fragment_of(file)), *read(RUNTIME)):
+    for key in read(CONFIGS / '_base_' / 'methods' / f'{file.parent.name}.py'):
         assert key not in theirs
         del ours[key]
-    model, student = ours.pop('model'), theirs.pop('model')
-    if file.parent.name == 'cwt':
-        theirs['optim_wrapper']['clip_grad'] = dict(max_norm=5)
-    if file.parent.name == 'letkd':
-        theirs['optim_wrapper']['optimizer']['nesterov'] = True
-        model['student'].update(type=model['student'].pop('of'))
-        layers = model['student'].pop('layers')
-        classes = student['head']['num_classes']
-        assert layers['intermediate']['templates'] == 8 * classes
-    if file.parent.name == 'kd':
-        labels = 0.5 if 'in1k' in file.stem else 0.1
-        student['head']['loss'] = dict(type='CrossEntropyLoss', loss_weight=labels)
-    assert ours == theirs and model['student'] == student
-    if has_teacher(file):
-        teacher = plain(model_config(model['teacher']))
-        assert teacher['backbone'] != student['backbone']
-        assert teacher['head']['num_classes'] == student['head']['num_classes']
-        name = Path(model['teacher'].rpartition('::')[2]).stem.split('_')[0]
-        assert name == file.stem.split('_')[1]
+    assert ours == theirs
+    assert student_of(file) == student
 
 
-def test_frskd_reads_the_wrn_as_its_authors_do() -> None:
-    """Their self-teacher for it, counted in their code, has as many parameters."""
-    config = small(CONFIGS / 'frskd' / 'frskd_wrn-16-2_1xb128_cifar100.py')
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        distiller = MODELS.build(config.model)
-    assert sum(p.numel() for p in distiller.teacher.parameters()) == 411885
-
-
-@each_upstream_leaf
-def test_checkpoint_is_the_teachers(file: Path) -> None:
-    """Nothing is fetched: the address is compared with the package's metafile."""
-    if not has_teacher(file):
-        pytest.skip('it has no checkpoint')
+@each_leaf
+def test_teacher(file: Path) -> None:
     model = read(file).model
-    config = Path(read_config(model.teacher).filename)
-    (metafile,) = config.parent.glob('metafile.y*ml')
+    if not has_teacher(file):
+        assert model.type == 'mmkd.SelfDistiller'
+        return
+    teacher, student = plain(model_config(model.teacher)), student_of(file)
+    assert teacher['backbone'] != student['backbone']
+    kinds = {kind_of(teacher), kind_of(student)}
+    assert len(kinds) == 1
+    if kinds == {'cls'}:
+        classes = [x['head']['num_classes'] for x in (teacher, student)]
+        assert classes[0] == classes[1]
+    codebooks = {term.loss.get('codebook') for term in model.terms.values()} - {None}
+    assert len(codebooks) == (file.parent.name == 'letkd')
+    for codebook in codebooks:
+        name, data = Path(codebook).stem.removesuffix('_half').rsplit('_', 1)
+        assert file.stem.split('_')[-4:-3] == [name] and file.stem.endswith(data)
+
+
+def addresses() -> dict[str, str]:
+    """The teachers that configs/README.md lists, and their checkpoints."""
+    text = (CONFIGS / 'README.md').read_text()
+    return dict(re.findall(r'^\| `(\w+::\S+)` \| `(https?://\S+)` \|', text, re.M))
+
+
+@pytest.mark.parametrize('config', addresses())
+def test_checkpoint_is_the_teachers(config: str) -> None:
+    """Nothing is fetched: the address is compared with the package's metafile."""
+    file = Path(read(config).filename)
+    (metafile,) = file.parent.glob('metafile.y*ml')
     listed = load(metafile)['Models']
-    entry = next(entry for entry in listed if entry['Config'].endswith(config.name))
+    entry = next(entry for entry in listed if entry['Config'].endswith(file.name))
     # Their hosts differ between the two stacks.
-    assert urlparse(model.teacher_ckpt).path == urlparse(entry['Weights']).path
+    assert urlparse(addresses()[config]).path == urlparse(entry['Weights']).path
+
+
+def test_leaves_have_the_listed_checkpoints() -> None:
+    listed, used = addresses(), set()
+    assert len(listed) > 5
+    for model in (read(file).model for file in LEAVES if has_teacher(file)):
+        if '::' in model.teacher:
+            used.add(model.teacher)
+            assert listed[model.teacher] == model.teacher_ckpt
+        else:
+            assert model.teacher_ckpt.startswith('checkpoints/')
+    assert used <= set(listed)
 
 
 def test_cifar100_student() -> None:
-    file = CONFIGS / '_base_' / 'students' / 'resnet18_8xb16_cifar100.py'
+    (file,) = (f for f in STUDENTS if f.stem == 'resnet18_8xb16_cifar100')
     ours = plain(read(file).model)
-    theirs = plain(read_config('mmpretrain::resnet/resnet18_8xb16_cifar10.py').model)
+    theirs = plain(read('mmpretrain::resnet/resnet18_8xb16_cifar10.py').model)
     theirs['head']['num_classes'] = 100
     assert ours == theirs
 
 
-@each_fragment
-def test_fragment(file: Path) -> None:
-    fragment = Config.fromfile(file)
-    assert 'terms' in fragment and set(fragment) <= {'terms', 'distiller', 'student'}
-    assert file.stem.endswith(tuple(f'_{kind}' for kind in KINDS))
-    for key, config in fragment.terms.items():
+# -- the fragments ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('file', FRAGMENTS, ids=lambda file: file.stem)
+def test_a_fragment_has_what_it_names(file: Path) -> None:
+    """tests/test_methods.py looks at the rest of what it says of the method."""
+    about = describe(file.stem)
+    told = about.get('reconstruction', {})
+    kinds = [*about.get('extension', ()), *(told if isinstance(told, dict) else ())]
+    assert set(kinds) <= set(about['kinds'])
+    names = (
+        n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Name)
+    )
+    used = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+    assert assigned(file) - {*KINDS, *ABOUT} <= used
+
+
+@pytest.mark.parametrize(('method', 'kind'), FORMS)
+def test_form_of_a_method(method: str, kind: str) -> None:
+    part = read_method(method, [kind])
+    distiller = MODELS.get(part['type'])
+    given = ('student', 'teacher')
+    check_arguments(
+        f'{method}.{kind}',
+        {key: part[key] for key in part if key not in ('type', 'hooks', *given)},
+        distiller,
+        given=given,
+    )
+    for key, config in part['terms'].items():
         check_arguments(key, config, Term, given=('name',))
-        assert (config.weight == 0) == (key in OFF)
-        assert MODELS.get(config.loss.type) is not None
+        assert (config.get('weight', 1.0) == 0) == (key in OFF)
         Term(key, **config)
+    for name in part.get('hooks', ()):
+        assert HOOKS.get(name['type'])
 
 
-def test_every_part_is_used() -> None:
-    used = {base.resolve() for file in LEAVES for base in own_bases(file)}
-    configs = [read(file).model for file in LEAVES if has_teacher(file)]
-    used |= {Path(model.teacher).resolve() for model in configs}
-    parts = {*STUDENTS, RUNTIME}  # a fragment may be there for --method alone
-    assert parts <= used
-    ours = {part for part in used - parts if CONFIGS in part.parents}
-    assert all(part.relative_to(CONFIGS).parts[0] == '_base_' for part in ours)
-    assert {file.parent.name for file in LEAVES} == set(list_methods())
+def pairs() -> Iterator[tuple[str, str]]:
+    for file in FRAGMENTS:
+        yield from ((file.stem, pair) for pair in read(file).get('pairs', {}))
 
 
-@each_upstream_leaf
-def test_method_option_finds_the_fragment(file: Path) -> None:
-    student = read_config(upstream(file)).model
-    found = read_method(file.parent.name, student)
-    assert found.terms == read(fragment_of(file)).terms
+@pytest.mark.parametrize(('method', 'pair'), pairs())
+def test_numbers_of_a_pair(method: str, pair: str) -> None:
+    """They change what is there: no new terms, and nothing that nobody reads."""
+    for kind in (kind for name, kind in FORMS if name == method):
+        usual, tuned = (read_method(method, [kind], name) for name in (None, pair))
+        assert set(tuned['terms']) == set(usual['terms'])
+        for key, config in tuned['terms'].items():
+            Term(key, **config)
+    assert pair.count('_') == 1, 'teacher_student, as files of configs are called'
+
+
+@pytest.mark.parametrize(
+    'file',
+    [file for file in LEAVES if '_base_.' not in file.read_text().split('model = ')[0]],
+    ids=lambda file: file.stem,
+)
+def test_method_option_makes_the_leaf(file: Path) -> None:
+    """Of a leaf that changes nothing of its method: one command does it, too."""
+    first = bases(file)[0]
+    recipe = read_config(first if '::' in first else own_bases(file)[0])
+    model = read(file).model
+    teacher = (model.teacher, model.teacher_ckpt) if has_teacher(file) else ()
+    made, ours = plain(distill(recipe, file.parent.name, *teacher).model), plain(model)
+    for found in (made, ours):
+        del found['student']  # see test_recipe_is_the_students
+        if teacher:
+            found['teacher'] = plain(model_config(found['teacher']))
+    ours.pop('inherit', None)
+    assert ours == made
 
 
 def test_runtime() -> None:
-    hooks = [hook['type'] for hook in Config.fromfile(RUNTIME).custom_hooks]
+    hooks = [hook['type'] for hook in read(RUNTIME).custom_hooks]
     assert 'mmkd.ExportStudent' in hooks
     assert all(HOOKS.get(hook) for hook in hooks)
+
+
+MIXED = """\
+_base_ = ['own.py', '{methods}/cwt.py']
+custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
+custom_hooks = [*_base_.custom_hooks, dict(type='mmkd.ExportStudent')]
+kd = dict(type='mmkd.BinaryKD')
+model = dict(
+    _base_.one_stage,
+    _delete_=True,
+    student=_base_.model,
+    terms=dict(_base_.one_stage.terms, loss_kd=dict(student='<logits>', loss=kd)),
+)
+"""
 
 
 def test_mixed_into_an_own_config(tmp_path: Path) -> None:
@@ -293,48 +347,74 @@ def test_mixed_into_an_own_config(tmp_path: Path) -> None:
         "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
         "custom_hooks = [dict(type='EmptyCacheHook')]"
     )
-    method = CONFIGS / '_base_' / 'methods' / 'cwt_one_stage.py'
-    mixed.write_text(
-        f"_base_ = ['own.py', '{method}']\n"
-        "custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)\n"
-        "custom_hooks = [*_base_.custom_hooks, dict(type='mmkd.ExportStudent')]\n"
-        "kd = dict(type='mmkd.BinaryKD')\n"
-        'model = dict(_delete_=True, student=_base_.model, terms=dict(\n'
-        "    _base_.terms, loss_kd=dict(student='bbox_head[0]', loss=kd)))"
-    )
+    mixed.write_text(MIXED.format(methods=CONFIGS / '_base_' / 'methods'))
     config = Config.fromfile(mixed)
     assert [hook.type for hook in config.custom_hooks] == [
         'EmptyCacheHook',
         'mmkd.ExportStudent',
     ]
     assert set(config.model.terms) == {'loss_cwt', 'loss_kd'}
+    assert config.model.type == 'mmkd.Distiller'
     assert config.model.student.type == 'RetinaNet'
 
 
+# -- models ----------------------------------------------------------------------------
+
+# Their shapes are found with numbers: regions, deformable convolutions, SAKD's branch.
+WITH_NUMBERS = ('kd_faster-rcnn', 'cwt_cascade-mask-x101-dcn', 'sakd_')
+
+
+@each_leaf
+def test_builds(file: Path) -> None:
+    """In full size, but without numbers; with them: see test_one_step."""
+    if file.stem.startswith(WITH_NUMBERS):
+        pytest.skip('it needs numbers')
+    config = offline(file)
+    with without_numbers(), DefaultScope.overwrite_default_scope(config.default_scope):
+        distiller = MODELS.build(config.model)
+    assert set(distiller.terms) == set(config.model.terms)
+    if 'wrn-16-2_1xb128_cifar100' in file.stem:  # as counted in the authors' code
+        assert sum(p.numel() for p in distiller.teacher.parameters()) == 411885
+
+
+def shape(file: Path) -> tuple[Any, ...]:
+    """What tells which code a leaf's step runs through."""
+    model = read(file).model
+    student = model.student
+    return (
+        file.parent.name,
+        kind_of(student),
+        student.get('of', student.type),
+        student.backbone.type,
+        student.get('neck', {}).get('type'),
+        None if has_teacher(file) else model.teacher.type,
+        tuple(term.loss.type for term in model.terms.values()),
+        str(student.get('train_cfg', {}).get('augments')),
+    )
+
+
+# One of each shape.
+SHAPES = list({shape(file): file for file in reversed(LEAVES)}.values())[::-1]
+SMALLER = {101: 50, 110: 20, 56: 20, 32: 14, 40: 16}
+
+
 def small(file: Path) -> Config:
-    """The config, without downloads and with few proposals."""
-    config = Config.fromfile(file)
+    """A leaf with shallow networks, where they are of the same blocks and widths."""
+    config = offline(file)
     model, student = config.model, config.model.student
     if has_teacher(file):
-        model.teacher_ckpt = 'random'
-    for term in model.terms.values():
-        term.pop('schedule', None)
-        if 'codebook' in term.loss:
-            term.loss.codebook = 'random'
-        if 'recipe' in term.loss:
-            term.loss.recipe = 'random'
-        term.weight = term.weight or 1.0  # those that are off are tried as well
-    student.backbone.init_cfg = None
-    student.pop('pretrained', None)
-    if config.default_scope == 'mmseg':
-        student.data_preprocessor.size = (64, 64)
+        model.teacher = Config(model_config(model.teacher))._cfg_dict
+        model.teacher.backbone.init_cfg = None
+        model.teacher.pop('pretrained', None)
+    for network in (student, model.teacher) if has_teacher(file) else (student,):
+        depth = network.backbone.get('depth')
+        if depth is not None and 'inherit' not in model:
+            network.backbone.depth = SMALLER.get(depth, depth)
     if 'rpn_head' in student:
         few = dict(nms_pre=50, max_per_img=20)
         student.train_cfg.rpn_proposal.update(few)
         student.train_cfg.rcnn.sampler.num = 16
         student.test_cfg.rpn.update(few)
-    if config.get('data_preprocessor') is not None:  # as the Runner does
-        model.setdefault('data_preprocessor', config.data_preprocessor)
     return config
 
 
@@ -353,7 +433,7 @@ def batch(config: Config) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@each_leaf
+@pytest.mark.parametrize('file', SHAPES, ids=lambda file: file.stem)
 def test_one_step(file: Path) -> None:
     config = small(file)
     with DefaultScope.overwrite_default_scope(config.default_scope):

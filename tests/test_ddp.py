@@ -127,7 +127,7 @@ def make_codebook(folder: Path) -> None:
 
 # What has to be in a checkpoint beside the student as it was.
 KEPT = {
-    'sakd': ['terms.loss_branch.loss.frozen_weight'],
+    'sakd': ['terms.loss_branch.losses.0.prelude.'],
     'cwt': ['terms.loss_cwt.connectors.0.'],
     'frskd': ['teacher.pyramid.', 'teacher.joint.', 'teacher.student_joint.'],
     'letkd': ['kd_layers.penultimate.', 'kd_layers.intermediate.'],

@@ -8,6 +8,7 @@ networks, losses and loops, with the images and weights below under their own na
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def codebook(part: str) -> dict[str, Tensor]:
 def build(leaf: str) -> Any:
     """The distiller of a leaf."""
     config = read(CONFIGS / leaf)
-    model = config.model.copy()
+    model = copy.deepcopy(config.model)
     model.setdefault(
         'data_preprocessor', config.data_preprocessor
     )  # as the Runner does

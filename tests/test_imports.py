@@ -21,7 +21,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'targets.py': (set(), set()),
     'paths.py': (set(), set()),
     'recorder.py': ({'paths'}, set()),
-    'loss.py': ({'arguments', 'paths', 'targets', 'teacher.frozen'}, set()),
+    'prelude.py': ({'arguments', 'targets'}, set()),
+    'loss.py': (
+        {'arguments', 'paths', 'prelude', 'targets', 'teacher.frozen'},
+        set(),
+    ),
     'side.py': ({'arguments', 'loss', 'paths', 'recorder', 'registry'}, set()),
     'class_masks.py': (set(), set()),
     'regions.py': ({'class_masks', 'targets'}, set()),
@@ -60,7 +64,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     'losses': (
-        PARTS | {'codebook', 'fingerprint', 'losses'},
+        PARTS | {'codebook', 'fingerprint', 'losses', 'prelude'},
         set(),
     ),
     'connectors': (PARTS | {'connectors'}, set()),
@@ -95,12 +99,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     'processes.py': (set(), set()),
     'hooks': (
         {
+            'arguments',
             'build',
             'checkpoints.broken',
             'checkpoints.read',
             'checkpoints.whole',
             'datasets.views',
             'hooks',
+            'prelude',
             'randomness',
             'registry',
             'rehearsal',

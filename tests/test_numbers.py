@@ -69,6 +69,8 @@ def test_file(method: str):
 
 @pytest.mark.parametrize('name', registered(mmkd.losses))
 def test_every_loss_has_a_case(name: str):
+    """And configs find it, and who imports it."""
+    assert getattr(mmkd.losses, name) is MODELS.get(f'mmkd.{name}')
     cases = [case for _, case in harness.table(METHODS, 'CASES')]
     reached = {type(part).__name__ for c in cases for part in c.loss().modules()}
     assert name in reached, f'no CASES in tests/methods reach {name}'

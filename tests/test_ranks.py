@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.checks import SHARDING, check_sharding
+from mmkd.loss import Loss, Site
 from mmkd.losses import KD, LetKDIntermediate, SAKDBranch, SAKDMatch
 from mmkd.networks.letkd import KDLayer
 from mmkd.registry import MODELS
@@ -173,19 +174,17 @@ def test_terms_of_a_detector(two: list[dict[Any, Any]], method: str):
 # -- counts that differ ----------------------------------------------------------------
 
 
-def of_classes(loss: nn.Module, maps: Tensor) -> Any:
+def of_classes(loss: Loss, maps: Tensor) -> Any:
     """A loss and how many things it counts, of images with these label maps."""
     size = maps.shape[-1]
     s = wave(4, 10, size, size).float()
     t = wave(4, 10, size, size, phase=1).float()
-    joint = getattr(loss, 'joint', False)
-    if isinstance(loss, SAKDBranch):
-        loss.build([s], [t], 5)
+    loss.build(Site([s], [t], classes=5))
 
     def value(chosen: slice) -> float:
         targets = Targets(seg_maps=list(maps[chosen]), image_sizes=[(size, size)] * 4)
         pair = (s[chosen], t[chosen])
-        if joint:
+        if loss.joint:
             pair = tuple((x,) for x in pair)  # type: ignore
         return float(loss(*pair, targets))
 
@@ -202,7 +201,7 @@ def of_classes(loss: nn.Module, maps: Tensor) -> Any:
     ],
     ids=lambda loss: type(loss).__name__,
 )
-def test_things_count_alike_on_a_rank(loss: nn.Module):
+def test_things_count_alike_on_a_rank(loss: Loss):
     """A loss over pixels or regions is their mean on each rank, as its docstring says.
 
     So where ranks have different numbers of them, the mean over ranks is not the mean
@@ -216,7 +215,7 @@ def test_things_count_alike_on_a_rank(loss: nn.Module):
     maps[2:] = 255
     maps[2:, :4, :4] = 1  # a quarter of the pixels, one class of five
     value = of_classes(loss, maps)
-    counts = torch.tensor([[128.0, 32.0], [10.0, 2.0]])[int(hasattr(loss, 'joint'))]
+    counts = torch.tensor([[128.0, 32.0], [10.0, 2.0]])[int(loss.joint)]
     weighted = (torch.tensor([value(one), value(two)]) * counts).sum() / counts.sum()
     assert float(weighted) == pytest.approx(value(whole), rel=1e-4)
     assert (value(one) + value(two)) / 2 != pytest.approx(value(whole), rel=1e-2)

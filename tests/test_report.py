@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -27,7 +28,7 @@ from mmkd.report.answers import truth
 from mmkd.report.command import main
 from mmkd.report.compare import spread
 from mmkd.report.drawing import short, si
-from mmkd.report.features import CKA, hsic, small, tapped_layers
+from mmkd.report.features import CKA, hsic, look, small, tapped_layers
 from mmkd.report.figures import Gallery
 from mmkd.report.images import Images
 from mmkd.report.lines import POINTS, Line, mean_curve, spread_labels
@@ -326,14 +327,30 @@ def test_tapped_layers():
     terms = dict(
         loss_a=dict(student='neck', teacher='neck'),
         loss_b=dict(student=['head.fc', 'neck']),
+        loss_c=dict(student=dict(a='neck', b=['<stages>[-1]'])),
     )
     layers = {(t.student, t.teacher): t.terms for t in tapped_layers([terms])}
     assert layers == {
-        ('neck', 'neck'): ('loss_a', 'loss_b'),
+        ('neck', 'neck'): ('loss_a', 'loss_b', 'loss_c'),
         ('head.fc', 'head.fc'): ('loss_b',),
+        ('<stages>[-1]', '<stages>[-1]'): ('loss_c',),
         ('backbone', 'backbone'): (),
     }
     assert small(torch.randn(2, 3, 40, 20)).shape == (2, 3, 16, 16)
+
+
+def test_layers_may_be_roles():
+    """What is not there, or of another network, is left out."""
+    model, item = zoo.plain('cls').eval(), zoo.batch('cls')
+    subject: Any = SimpleNamespace(
+        model=model, prepare=lambda item: model.data_preprocessor(item, False)
+    )
+    paths = ['<stages>[1:]', 'backbone.-1', '<logits>', '<no>', 'x', 'student/neck']
+    found = look(subject, item, paths)
+    assert {path: len(levels) for path, levels in found.items()} == {
+        '<stages>[1:]': 3, 'backbone.-1': 1, '<logits>': 1,
+    }  # fmt: skip
+    assert torch.equal(found['<stages>[1:]'][-1], found['backbone.-1'][0])
 
 
 def test_costs_by_hand():

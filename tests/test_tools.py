@@ -263,13 +263,15 @@ def test_a_python_without_mmkd_is_told_what_to_type(file: Path, tmp_path: Path) 
         shutil.copy(TOOLS / name, folder)
     command = [PYTHON, '-S', '-E', folder / file.name]
     command += words.get(file.stem, '').split()
-    for word in ('configs', '.venv/bin'):
-        (tmp_path / word).mkdir(parents=True)
     students = ROOT / 'configs' / '_base_' / 'students'
     shutil.copytree(students, tmp_path / 'configs' / '_base_' / 'students')
     said = run(*command, folder=tmp_path, code=2)
-    assert said.endswith('    make -C . setup\n    source .venv/bin/activate\n')
-    (tmp_path / '.venv/bin/activate').touch()
+    assert said.endswith('the Python for which mmkd is installed, then this file\n')
+    (tmp_path / 'Makefile').touch()
+    said = run(*command, folder=tmp_path, code=2)
+    assert said.endswith('    make -C . setup\n    source ./.venv/bin/activate\n')
+    (tmp_path / '.venv' / 'bin').mkdir(parents=True)
+    (tmp_path / '.venv' / 'bin' / 'activate').touch()
     said = run(*command, folder=folder, code=2)
     assert said.endswith('has no mmkd. Type\n    source ../.venv/bin/activate\n')
 

@@ -11,6 +11,7 @@ import zoo
 from torch import Tensor
 
 from mmkd.connectors import Uniformize
+from mmkd.registry import make
 
 FORMS = ('u1', 'u2', 'u3')
 # Stage maps of the CIFAR networks that the KD literature uses (C, H, W).
@@ -27,7 +28,8 @@ def test_one_length_and_no_parameters(form: str, shape: tuple[int, ...]):
     module = Uniformize(shape, shape, form=form)
     assert not list(module.parameters()) and not module.state_dict()
     x = torch.randn(2, *shape)
-    assert module(x, like=x).shape == (2, 256 if form == 'u2' else 16)
+    assert module(x, like=x).shape == (2, 240 if form == 'u2' else 16)
+    assert vector(x, 'u2', diagonal=True).shape == (2, 256)
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -46,15 +48,37 @@ def test_rotating_channels_does_not_matter(form: str):
     assert torch.allclose(vector(x, form), vector(3 * x, form), atol=1e-5)
 
 
-def test_u2_naive():
-    x = torch.randn(1, 3, 2, 2)
-    tokens = x.flatten(2)[0].T
-    expected = []
-    for a in tokens:
-        cos = [float(a @ b / a.norm() / b.norm()) for b in tokens]
-        total = sum(math.exp(c / 0.25) for c in cos)
-        expected += [4 * math.exp(c / 0.25) / total - 1 for c in cos]
-    assert vector(x, 'u2')[0].tolist() == pytest.approx(expected, abs=1e-5)
+@pytest.mark.parametrize('diagonal', [False, True])
+def test_u2_naive(diagonal: bool):
+    """Position by position, with itself or without."""
+    x = torch.randn(2, 3, 2, 3)
+    for i, tokens in enumerate(x.flatten(2).mT):
+        expected = []
+        for j, a in enumerate(tokens):
+            others = [b for k, b in enumerate(tokens) if diagonal or k != j]
+            cos = [float(a @ b / a.norm() / b.norm()) for b in others]
+            total = sum(math.exp(c / 0.25) for c in cos)
+            expected += [len(others) * math.exp(c / 0.25) / total - 1 for c in cos]
+        found = vector(x, 'u2', diagonal=diagonal)[i].tolist()
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_diagonal_is_much_the_same_in_all_images():
+    """Of a random network most of the vector; without it images differ more."""
+    shares = []
+    for diagonal in (True, False):
+        found = vector(torch.randn(64, 64, 4, 4).relu(), 'u2', diagonal=diagonal)
+        shares.append(
+            float(found.mean(0).square().sum() / found.square().sum(1).mean())
+        )
+    assert shares[0] > 0.9 and shares[1] < 0.1
+
+
+def test_one_position_has_no_others():
+    x = torch.randn(2, 3, 1, 1)
+    assert not vector(x, 'u2', diagonal=True).any()
+    with pytest.raises(ValueError, match='one position has no others'):
+        vector(x, 'u2')
 
 
 def test_u3_naive():
@@ -88,7 +112,7 @@ def test_u1_naive():
 def test_what_is_hardly_there_counts_little(form: str, pair: tuple, angles: list):
     """A token of a tenth of 1e-6 is a tenth as long as others."""
     x = torch.tensor(pair, dtype=torch.float64).view(1, 1, 1, 2)
-    found = vector(x, form).atanh()  # of two, 2 softmax - 1 is a tanh
+    found = vector(x, form, diagonal=True).atanh()  # of two, 2 softmax - 1 is a tanh
     assert found[0].tolist() == pytest.approx(angles, rel=1e-6)
 
 
@@ -117,8 +141,10 @@ def test_longer_sides_are_pooled(shape: tuple, pooled: tuple):
 
 
 def test_u2_rows_sum_to_zero():
-    rows = vector(torch.randn(2, 8, 4, 4), 'u2').view(2, 16, 16)
-    assert torch.allclose(rows.sum(2), torch.zeros(2, 16), atol=1e-5)
+    x = torch.randn(2, 8, 4, 4)
+    for length, diagonal in ((15, False), (16, True)):
+        rows = vector(x, 'u2', diagonal=diagonal).view(2, 16, length)
+        assert torch.allclose(rows.sum(2), torch.zeros(2, 16), atol=1e-5)
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -147,9 +173,12 @@ def test_gradient(form: str):
 def test_tokens_and_size():
     x = torch.randn(2, 8, 6, 6)
     tokens = vector(x.flatten(2).mT, 'u2')
-    assert torch.equal(tokens, vector(x, 'u2', size=None)) and tokens.shape == (2, 1296)
-    with pytest.raises(ValueError, match="form 'u4'"):
-        Uniformize(form='u4')
+    assert torch.equal(tokens, vector(x, 'u2', size=None)) and tokens.shape == (
+        2,
+        36 * 35,
+    )
+    with pytest.raises(ValueError, match="form: 'u4' is not 'u1' or 'u2' or 'u3'"):
+        make('connector', dict(type='mmkd.Uniformize', form='u4'))
 
 
 @pytest.mark.parametrize('kind', zoo.KINDS)

@@ -20,14 +20,14 @@ def methods() -> list[str]:
 
 
 def add_config(parser: argparse.ArgumentParser, help: str) -> None:
-    """Add the config, ``--cfg-options``, and what makes a distillation of a config."""
-    add = parser.add_argument
-    add(
+    """Add the config, what makes a distillation of it, and what changes settings."""
+    parser.add_argument(
         'config',
         help=f"{help}; a file, or one of an installed package: 'mmdet::retinanet/"
         "retinanet_r50_fpn_1x_coco.py'",
     )
-    add(
+    _add_method(parser)
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         default=[],
@@ -35,9 +35,11 @@ def add_config(parser: argparse.ArgumentParser, help: str) -> None:
         help='change settings of the config (after --method): --cfg-options '
         'train_cfg.max_epochs=2 model.terms.loss_kd.weight=2 key="[a,b]"',
     )
-    add = parser.add_argument_group(
-        'distil a config that does not say so itself'
-    ).add_argument
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    title = 'distil a config that does not say so itself'
+    add = parser.add_argument_group(title).add_argument
     add(
         '--method',
         help="one of the methods below, or a file with 'terms': --method cwd, "
@@ -84,14 +86,12 @@ def need_mmkd() -> None:
     """End with what to type, where this Python has no mmkd."""
     if importlib.util.find_spec('mmkd') is not None:
         return
-    made = sorted(ROOT.glob('.venv*/bin/activate'))
-    activate = os.path.relpath(made[0] if made else ROOT / '.venv/bin/activate')
-    make = [] if made else ['make', '-C', os.path.relpath(ROOT), 'setup']
-    print(
-        f'mmkd: error: this Python, {sys.executable}, has no mmkd. Type',
-        *([f'    {shlex.join(make)}'] if make else []),
-        f'    source {shlex.quote(activate)}',
-        sep='\n',
-        file=sys.stderr,
-    )
+    ready = sorted(ROOT.glob('.venv*/bin/activate'))
+    lines = [f'source {shlex.quote(os.path.relpath(file))}' for file in ready[:1]]
+    if not ready and (ROOT / 'Makefile').is_file():
+        home = shlex.quote(os.path.relpath(ROOT))
+        lines = [f'make -C {home} setup', f'source {home}/.venv/bin/activate']
+    lines = lines or ['the Python for which mmkd is installed, then this file']
+    text = '\n    '.join([f'{sys.executable} has no mmkd. Type', *lines])
+    print(f'mmkd: error: {text}', file=sys.stderr)
     sys.exit(2)

@@ -13,14 +13,15 @@ CIFAR-10 comes from files with the arrays ``jpeg`` (the bytes of all images in a
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import json
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,18 +29,12 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmkd.backbones.resnet import CifarResNet
+from mmkd.loss import Site
 from mmkd.losses import KD, SAKDBranch, SAKDMatch
+from mmkd.losses.sakd_branch import Branch
 from mmkd.targets import Targets
 
-FORMS = ('u1', 'u2', 'u3')
-# name -> weights of match, branch and KD
-TERMS = {
-    'match': (10, 0, 0),
-    'branch': (0, 1, 0),
-    'match + branch': (10, 1, 0),
-    'match + KD': (10, 0, 1),
-    'match + branch + KD': (10, 1, 1),
-}
+CASES: dict[str, dict[str, Any]] = {}
 BATCH = 50
 
 
@@ -74,12 +69,9 @@ def cifar10(files: list[Path], count: int) -> tuple[Tensor, ...]:
     parts = []
     for file, limit in zip(files, (10000, 2000)):
         with np.load(file) as data:
-            jpeg, offset, label = data['jpeg'], data['offset'], data['label'][:limit]
-        pairs = zip(offset[:limit], offset[1 : limit + 1])
-        decoded = [cv2.imdecode(jpeg[a:b], cv2.IMREAD_COLOR) for a, b in pairs]
-        images = torch.tensor(np.stack(decoded)).permute(0, 3, 1, 2).float()
-        labels = torch.tensor(label).long()
-        parts += [F.avg_pool2d(images / 64 - 2, 2), labels]
+            image, label = data['image'][:limit], data['label'][:limit]
+        images = torch.tensor(image).permute(0, 3, 1, 2).float()
+        parts += [F.avg_pool2d(images / 64 - 2, 2), torch.tensor(label).long()]
     many, many_labels, test, labels = parts
     return many, many_labels, many[:count], many_labels[:count], test, labels
 
@@ -129,31 +121,35 @@ def fit(
         schedule.step()
 
 
-def train_branch(branch: SAKDBranch, maps: list[Tensor], labels: Tensor) -> float:
-    """By its recipe, on cached maps; returns the accuracy on these images."""
+def train_branch(branch: Branch, maps: list[Tensor], labels: Tensor) -> None:
+    """By its recipe, on cached maps."""
     recipe = branch.recipe
     assert recipe is not None
-    vectors, _ = branch.vectors(maps, None)
-    weights = [branch.frozen_weight, branch.frozen_bias]
-    for weight in weights:
-        weight.requires_grad_(True)
-    optimizer = torch.optim.SGD(
-        weights, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    everything = (maps, Targets(labels=labels))
+    branch.prepare([everything])
     steps = recipe.epochs * len(labels) // BATCH
-    schedule = torch.optim.lr_scheduler.MultiStepLR(
-        optimizer, [round(m * steps) for m in recipe.milestones], recipe.gamma
-    )
-    for _ in range(steps):
-        index = torch.randint(len(labels), (BATCH,))
-        optimizer.zero_grad()
-        F.cross_entropy(branch.judge(vectors[index]), labels[index]).backward()
-        optimizer.step()
-        schedule.step()
-    for weight in weights:
-        weight.requires_grad_(False)
-    right = (branch.judge(vectors).argmax(1) == labels).float().mean()
-    return 100 * float(right)
+    with branch.learning() as weights:
+        optimizer = torch.optim.SGD(
+            weights,
+            recipe.lr,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+        )
+        schedule = torch.optim.lr_scheduler.MultiStepLR(
+            optimizer, [round(m * steps) for m in recipe.milestones], recipe.gamma
+        )
+        for step in range(steps):
+            branch.closing = step >= steps - len(labels) // BATCH
+            index = torch.randint(len(labels), (BATCH,))
+            batch = [x[index] for x in maps], Targets(labels=labels[index])
+            optimizer.zero_grad()
+            total, count = branch.objective(*batch)
+            (total / count).backward()
+            optimizer.step()
+            schedule.step()
+        branch.closing = False
+    branch.done.fill_(True)
 
 
 class Bench:
@@ -178,33 +174,40 @@ class Bench:
         self.teacher.eval()
         with torch.no_grad():
             maps, self.logits = self.teacher(self.images)
-            self.test_maps = self.teacher(self.test)[0]
-        self.maps = list(maps)
-        self.branches: dict[Any, Any] = {}
+            test_maps = self.teacher(self.test)[0]
+        self.maps, self.test_maps = list(maps), list(test_maps)
+        self.branches: dict[str, Any] = {}  # how one is made -> its weights
+        self.reports: dict[str, Any] = {}  # -> accuracies and deviation of logits
 
-    def student(self, seed: int, form: str, weights: Any, **branch: Any) -> float:
+    def branch(self, phi: SAKDBranch, net: Net, case: Mapping[str, Any]) -> None:
+        """Build a branch and train it, once for all students that learn from it."""
+        with torch.no_grad():
+            phi.build(Site(list(net(self.images[:2])[0]), self.maps, classes=10))
+        how = {k: case[k] for k in ('uniformize', 'recipe', 'standardize') if k in case}
+        key = json.dumps(how)
+        if key not in self.branches:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                train_branch(phi.prelude, self.maps, self.labels)
+            targets = Targets(labels=self.test_labels)
+            phi.prelude.review([(self.test_maps, targets)])
+            found = phi.prelude.found
+            assert found is not None
+            self.reports[key] = [100 * found.train, 100 * (found.val or 0), found.scale]
+            self.branches[key] = copy.deepcopy(phi.prelude.state_dict())
+        phi.prelude.load_state_dict(self.branches[key])
+
+    def student(self, seed: int, case: Mapping[str, Any]) -> float:
         """Train one student; returns its test accuracy."""
         torch.manual_seed(seed)
         net = Net(8, 8)
-        uniformize = dict(form=form)
-        match = SAKDMatch(uniformize=uniformize)
-        settings = {'recipe': dict(epochs=100), 'shared': True, **branch}
-        phi = SAKDBranch(uniformize=uniformize, **settings)
-        with torch.no_grad():
-            phi.build(net(self.images[:2])[0], self.maps, classes=10)
-        key = form
-        if weights[1] and key not in self.branches:
-            report = [train_branch(phi, self.maps, self.labels)]
-            vectors, _ = phi.vectors(self.test_maps, None)
-            logits = phi.judge(vectors)
-            right = (logits.argmax(1) == self.test_labels).float().mean()
-            spread = (logits - logits.mean(1, keepdim=True)).square().mean().sqrt()
-            report += [100 * float(right), float(spread)]
-            state = phi.frozen_weight.clone(), phi.frozen_bias.clone(), report
-            self.branches[key] = state
+        weights = [case.get(name, 0) for name in ('match', 'branch', 'kd')]
+        own = {k: v for k, v in case.items() if k not in ('match', 'branch', 'kd')}
+        own['recipe'] = {'epochs': 100, **own.get('recipe', {})}
+        match = SAKDMatch(uniformize=own.get('uniformize', {}))
+        phi = SAKDBranch(**own)
         if weights[1]:
-            phi.frozen_weight.copy_(self.branches[key][0])
-            phi.frozen_bias.copy_(self.branches[key][1])
+            self.branch(phi, net, own)
         kd = KD(tau=4.0)
 
         def loss(index: Tensor, progress: float) -> Tensor:
@@ -231,77 +234,53 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--cifar10', nargs=2, type=Path, metavar=('TRAIN', 'TEST'))
     parser.add_argument('--images', type=int, help="the student's training images")
-    parser.add_argument('--seeds', type=int, default=4)
+    parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--steps', type=int, default=400)
     parser.add_argument('--minutes', type=float, default=10, help='stop after these')
     parser.add_argument(
         '--out', type=Path, required=True, help='the log; goes on where it ends'
     )
     parser.add_argument('--only', default='', help='cases with this in their name')
-    parser.add_argument('--sweep', action='store_true', help='of the weights, for u2')
     return parser.parse_args()
-
-
-def cases(sweep: bool) -> dict[str, Any]:
-    """Name -> form, weights, settings of the branch."""
-    found: dict[str, Any] = {'none': ('u2', (0, 0, 0), {}), 'KD': ('u2', (0, 0, 1), {})}
-    if not sweep:
-        for form, (name, weights) in itertools.product(FORMS, TERMS.items()):
-            found[f'{form}: {name}'] = (form, weights, {})
-            if weights[1]:
-                found[f'{form}: {name}, own'] = (form, weights, dict(shared=False))
-        return found
-    for weight in (3, 30, 100):
-        found[f'u2: match {weight}'] = ('u2', (weight, 0, 0), {})
-    for weight in (0.1, 0.3):
-        own = dict(shared=False)
-        found[f'u2: match + branch {weight}, own'] = ('u2', (10, weight, 0), own)
-    labels = dict(shared=False, label_weight=0.1)
-    found['u2: match + branch, own, labels 0.1'] = ('u2', (10, 1, 0), labels)
-    return found
 
 
 def main() -> None:
     """Run what the log lacks, seed by seed; print the table."""
     args = parse_args()
-    start = time.monotonic()
+    start = time.process_time()
     MMLogger.get_current_instance().setLevel('WARNING')
     torch.set_num_threads(1)
     count = args.images or (1000 if args.cifar10 else 150)
     data = cifar10(args.cifar10, count) if args.cifar10 else digits(count)
     bench = Bench(data, args.steps, teacher_steps=1500 if args.cifar10 else 800)
     print(f'teacher {bench.teacher_accuracy:.1f}', flush=True)
-    table = cases(args.sweep)
-    results: dict[str, list[float]] = {name: [] for name in table}
-    reports: dict[str, Any] = {}
-    if args.out.is_file():
-        log = json.loads(args.out.read_text())
-        results.update(log['students'])
-        reports = log['branches_train_test_scale']
-    for seed, (name, case) in itertools.product(range(args.seeds), table.items()):
-        late = time.monotonic() - start > args.minutes * 60
-        if late or len(results[name]) > seed or args.only not in name:
-            continue
-        form, weights, branch = case
-        results[name].append(bench.student(seed, form, weights, **branch))
-        print(f'{seed} {name}: {results[name][-1]:.1f}', flush=True)
-    reports.update({form: value[2] for form, value in bench.branches.items()})
-    log = dict(
+    log: dict[str, Any] = dict(
         data='cifar10' if args.cifar10 else 'digits',
         images=count,
         steps=args.steps,
         torch=torch.__version__,
         teacher=bench.teacher_accuracy,
-        branches_train_test_scale=reports,
-        students=results,
+        branches_train_test_scale={},
+        students={},
     )
-    args.out.write_text(json.dumps(log, indent=1) + '\n')
+    if args.out.is_file():
+        log = json.loads(args.out.read_text())
+    results: dict[str, list[float]] = log['students']
+    for seed, (name, case) in itertools.product(range(args.seeds), CASES.items()):
+        done = results.setdefault(name, [])
+        late = time.process_time() - start > args.minutes * 60
+        if late or len(done) > seed or args.only not in name:
+            continue
+        done.append(bench.student(seed, case))
+        print(f'{seed} {name}: {done[-1]:.1f}', flush=True)
+        log['branches_train_test_scale'].update(bench.reports)
+        args.out.write_text(json.dumps(log, indent=1) + '\n')
     print('\n| terms | mean | sd | seeds |\n|---|---|---|---|')
     for name, values in results.items():
-        if not values:
-            continue
-        sd = statistics.stdev(values) if len(values) > 1 else 0.0
-        print(f'| {name} | {statistics.mean(values):.1f} | {sd:.1f} | {len(values)} |')
+        if values:
+            sd = statistics.stdev(values) if len(values) > 1 else 0.0
+            mean = statistics.mean(values)
+            print(f'| {name} | {mean:.1f} | {sd:.1f} | {len(values)} |')
 
 
 if __name__ == '__main__':

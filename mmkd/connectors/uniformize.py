@@ -6,6 +6,8 @@ uniformization, Visual Intelligence 1:6, 2023.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +15,6 @@ from torch import Tensor, nn
 from mmkd.arguments import Count, Positive, Shape
 from mmkd.loss import in_fp32
 from mmkd.registry import MODELS
-
-FORMS = ('u1', 'u2', 'u3')
 
 
 @MODELS.register_module()
@@ -25,9 +25,9 @@ class Uniformize(nn.Module):
     ``teacher_connector``. Sides of a map that are longer are pooled to ``size`` first,
     giving L tokens x_i with C channels each.
 
-    - ``'u2'``: how alike the positions are. A = softmax_j(cos(x_i, x_j) / tau), the
-      vector is L vec(A) - 1, of length L^2. Any permutation or rotation of the channels
-      leaves it as it is.
+    - ``'u2'``: how alike the positions are. A = softmax over j != i of
+      cos(x_i, x_j) / tau, the vector is (L - 1) A - 1 without the diagonal, of length
+      L (L - 1). Any permutation or rotation of the channels leaves it as it is.
     - ``'u1'``: channels attend to each other. With X (C, L) normalised over all of it,
       A = softmax(X X^T / sqrt(L)), the vector is the mean over channels of A X, of
       length L.
@@ -44,22 +44,25 @@ class Uniformize(nn.Module):
         form: 'u1', 'u2' or 'u3'.
         size: What longer sides of a map are pooled to; None leaves them.
         tau: Temperature of 'u2' and 'u3'.
+        diagonal: Let a position of 'u2' attend to itself as well. It always does so
+            most, whatever the image: then A = softmax_j(cos(x_i, x_j) / tau), the
+            vector is L A - 1, of length L^2.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         source: Shape = (),
         target: Shape = (),
-        form: str = 'u2',
+        form: Literal['u1', 'u2', 'u3'] = 'u2',
         size: Count | None = 4,
         tau: Positive = 0.25,
+        diagonal: bool = False,
     ) -> None:
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f"Uniformize form '{form}': choose from {FORMS}")
         self.form = form
         self.size = size
         self.tau = tau
+        self.diagonal = diagonal
 
     def forward(self, feature: Tensor, like: Tensor) -> Tensor:
         """Uniformize in fp32, whatever comes in."""
@@ -69,11 +72,12 @@ class Uniformize(nn.Module):
                 return _channels_attend(x)
             vector = F.normalize(x, dim=2, eps=1e-6)
             if self.form == 'u2':
-                attention = (vector @ vector.mT / self.tau).softmax(2)
+                alike = vector @ vector.mT / self.tau
+                alike = alike if self.diagonal else _others(alike)
             else:
                 query = F.normalize(x.mean(1, keepdim=True), dim=2, eps=1e-6)
-                attention = (query @ vector.mT / self.tau).softmax(2)
-            return (attention * x.shape[1] - 1).flatten(1)
+                alike = query @ vector.mT / self.tau
+            return (alike.softmax(2) * alike.shape[2] - 1).flatten(1)
 
     def _tokens(self, feature: Tensor) -> Tensor:
         """A map or tokens as (N, L, C), pooled."""
@@ -85,6 +89,19 @@ class Uniformize(nn.Module):
             height, width = (min(n, self.size) for n in x.shape[-2:])
             x = F.adaptive_avg_pool2d(x, (height, width))
         return x.flatten(2).mT
+
+
+def _others(pairs: Tensor) -> Tensor:
+    """Pairs of positions (N, L, L) without those of one with itself: (N, L, L - 1)."""
+    count, length, _ = pairs.shape
+    if length < 2:
+        raise ValueError(
+            'Uniformize: a map of one position has no others to be compared with: tap '
+            'a level with a larger map, or set diagonal=True.'
+        )
+    # What lies between two entries of the diagonal, and they come after L + 1 each.
+    between = pairs.flatten(1)[:, 1:].view(count, length - 1, length + 1)[..., :-1]
+    return between.reshape(count, length, length - 1)
 
 
 def _channels_attend(x: Tensor) -> Tensor:

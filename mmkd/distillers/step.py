@@ -67,7 +67,6 @@ def watch(
     network: str,
     terms: Iterable[Term],
     more: Iterable[str] = (),
-    enough: bool = False,
 ) -> Recorder:
     """A recorder of what terms read in a network.
 
@@ -76,7 +75,6 @@ def watch(
         network: Its name in paths.
         terms: The terms.
         more: Further paths.
-        enough: See :class:`mmkd.recorder.Recorder`.
     """
     paths: list[str] = []
     cloned: list[str] = []
@@ -84,7 +82,7 @@ def watch(
         own = term.reads(network)
         paths += own
         cloned += own if term.clone else []
-    return Recorder(model, [*paths, *more], cloned, enough)
+    return Recorder(model, [*paths, *more], cloned)
 
 
 class Own(Weighted):

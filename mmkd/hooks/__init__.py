@@ -6,7 +6,7 @@ from mmkd.hooks.describe_student import DescribeStudent
 from mmkd.hooks.export_student import ExportStudent, student_checkpoint
 from mmkd.hooks.gradient_share import GradientShare
 from mmkd.hooks.seed_iterations import SeedIterations
-from mmkd.hooks.train_branch import TrainBranch
+from mmkd.hooks.train_preludes import TrainPreludes
 
 __all__ = [
     'CheckData',
@@ -15,6 +15,6 @@ __all__ = [
     'ExportStudent',
     'GradientShare',
     'SeedIterations',
-    'TrainBranch',
+    'TrainPreludes',
     'student_checkpoint',
 ]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.loss import Loss, exact
+from mmkd.losses.functional import same_size
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -19,9 +20,10 @@ class AT(Loss):
     .. math:: \frac{1}{N H W} \sum_{n,i} (q^s_{ni} - q^t_{ni})^2, \quad
         q = \mathrm{normalise}_2(\mathrm{flatten}(\mathrm{mean}_c\, x^2))
 
-    ``reduction='mean'`` is this (FRSKD, weight 100 on CIFAR-100; RepDistiller, weight
-    1000). The maps have length 1, so its greatest value is 2 / HW: small maps count
-    more, and the weight belongs to one resolution.
+    Of maps of two sizes the larger one is pooled. ``reduction='mean'`` is this formula
+    (the authors and RepDistiller: weight 1000, on CIFAR and on ImageNet; FRSKD: 100 on
+    CIFAR-100). The maps have length 1, so its greatest value is 2 / HW: small maps
+    count more, and the weight belongs to one resolution.
 
     ``reduction='batch'`` leaves the division by HW out: at most 2 for every size.
 
@@ -39,13 +41,8 @@ class AT(Loss):
     def forward(
         self, student: Tensor, teacher: Tensor, targets: Targets | None = None
     ) -> Tensor:
-        """Compare maps (N, C, H, W) of equal height and width."""
-        if student.shape[2:] != teacher.shape[2:]:
-            raise ValueError(
-                'AT compares maps of one size, not '
-                f'{tuple(student.shape)} and {tuple(teacher.shape)}. '
-                "connector=dict(type='mmkd.Align') makes them equal."
-            )
+        """Compare maps (N, C, H, W)."""
+        student, teacher = same_size(student, teacher)
         squared = (attention(student) - attention(teacher)).pow(2)
         return squared.mean() if self.reduction == 'mean' else squared.sum(1).mean()
 

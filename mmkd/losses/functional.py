@@ -49,3 +49,18 @@ class _KL(torch.autograd.Function):
 def without_target(logits: Tensor, labels: Tensor) -> Tensor:
     """Logits (M, K) in which each row's own class (M,) has no share of a softmax."""
     return logits.scatter(1, labels[:, None], -1e9)
+
+
+def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Two maps (N, C, H, W), the larger of them pooled to the size of the other.
+
+    By adaptive average pooling; height and width each where they are larger.
+    """
+    height, width = map(min, zip(student.shape[2:], teacher.shape[2:]))
+
+    def pooled(x: Tensor) -> Tensor:
+        if x.shape[2:] == (height, width):
+            return x
+        return F.adaptive_avg_pool2d(x, (height, width))
+
+    return pooled(student), pooled(teacher)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.arguments import Count, Positive, Share, Weight, check_arguments
+from mmkd.arguments import Count, Positive, Weight, check_arguments
 from mmkd.loss import Levels, Loss, Site, exact, in_fp32
 from mmkd.losses.functional import kl_divergence
+from mmkd.losses.sakd_branch import HSAKD, Branch, Limits
+from mmkd.prelude import read_recipe
 from mmkd.regions import regions
 from mmkd.registry import MODELS, make
 from mmkd.targets import Targets
@@ -26,8 +27,92 @@ from mmkd.targets import Targets
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+class Vectors(nn.Module):
+    """One vector a region (R, D), made of all levels together.
+
+    Args:
+        uniformize: Changes to ``dict(type='mmkd.Uniformize', size=4)``; ``size`` is
+            that of a crop, or one size for each level.
+        stride: As of a loss.
+    """
+
+    def __init__(self, uniformize: Mapping[str, Any], stride: int) -> None:
+        super().__init__()
+        config: dict[str, Any] = {'type': 'mmkd.Uniformize', 'size': 4, **uniformize}
+        self.size = config.pop('size')
+        check_arguments('uniformize', dict(size=self.size), _sized)
+        self.uniformize = make('uniformize', {**config, 'size': None})
+        self.stride = stride
+
+    def forward(
+        self, levels: Levels, targets: Targets | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The vectors of maps (N, C, H, W), and the labels as far as they are known."""
+        odd = [tuple(x.shape) for x in levels if x.ndim != 4]
+        if odd:
+            raise ValueError(f'SAKD needs maps (N, C, H, W), not {odd}')
+        crops, labels = self._crops([in_fp32(x) for x in levels], targets)
+        joined = torch.cat([self.uniformize(crop, like=crop) for crop in crops], 1)
+        return joined, labels
+
+    def _sizes(self, count: int) -> list[int]:
+        """The size of a crop of each level."""
+        if isinstance(self.size, int):
+            return [self.size] * count
+        if len(self.size) != count:
+            raise ValueError(
+                f'uniformize.size has {len(self.size)} sizes, {list(self.size)}, and '
+                f'the term {count} levels.'
+            )
+        return list(self.size)
+
+    def _crops(
+        self, levels: list[Tensor], targets: Targets | None
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """The regions of every level (R, C, size, size)."""
+        sizes = self._sizes(len(levels))
+        if targets is not None and targets.seg_maps is not None:
+            return self._masks(levels, sizes, targets)
+        if targets is not None and targets.boxes is not None:
+            pairs = [regions(x, targets, n) for x, n in zip(levels, sizes)]
+            return [crops for crops, _ in pairs], pairs[0][1]  # same[0 -> -1]: equal
+        # The whole image: it needs no hard label, so Mixup and CutMix are welcome.
+        known = None
+        if targets is not None:
+            known = targets.labels if targets.scores is None else targets.scores
+        return [F.adaptive_avg_pool2d(x, n) for x, n in zip(levels, sizes)], known
+
+    def _masks(
+        self, levels: list[Tensor], sizes: list[int], targets: Targets
+    ) -> tuple[list[Tensor], Tensor]:
+        """The same of segmentation: all levels at once, for each size."""
+        assert targets.seg_maps is not None
+        # same[0 -> -1]: the label maps of a batch have one size
+        shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
+        joined, widths = _joined(levels, shape), [x.shape[1] for x in levels]
+        made = {size: regions(joined, targets, size) for size in set(sizes)}
+        crops = [torch.split(made[n][0], widths, 1)[i] for i, n in enumerate(sizes)]
+        return crops, made[sizes[0]][1]  # same[0 -> -1]: equal
+
+
+def _sized(size: Count | Sequence[Count]) -> None:
+    """What ``uniformize.size`` may be."""
+
+
+def _joined(levels: list[Tensor], shape: Sequence[int]) -> Tensor:
+    """All maps at one size, their channels in a row."""
+    # same[2 -> 1, 2 -> 3, align_corners]: only speed, and the default
+    same = [
+        x
+        if list(x.shape[2:]) == list(shape)
+        else F.interpolate(x, tuple(shape), mode='bilinear', align_corners=False)
+        for x in levels
+    ]
+    return torch.cat(same, 1)
+
+
 class _OnRegions(Loss):
-    """A loss on one vector a region, made of all levels together.
+    """A loss on one vector a region.
 
     A region is the whole image, a ground-truth box, or the mask of a class; outside
     classification that is an extension, not in the paper. Its crop of every level is
@@ -40,15 +125,12 @@ class _OnRegions(Loss):
             over ``stride``, so that the same classes are found in every one.
     """
 
-    joint = True  # one call for all levels: tuples of maps (N, C, H, W)
+    joint = True
     same_shape = False
 
     def __init__(self, uniformize: Mapping[str, Any] = NONE, stride: Count = 8) -> None:
         super().__init__()
-        self.uniformize = make('uniformize', {'type': 'mmkd.Uniformize', **uniformize})
-        if self.uniformize.size is None:
-            raise ValueError('uniformize: SAKD needs a size, which all crops have.')
-        self.stride = stride
+        self.vectors = Vectors(uniformize, stride)
 
     @exact
     def forward(
@@ -56,8 +138,7 @@ class _OnRegions(Loss):
     ) -> Tensor:
         """Compare the levels of both sides, maps (N, C, H, W)."""
         s, labels = self.vectors(student, targets)
-        with torch.no_grad():
-            t, _ = self.vectors(teacher, targets)
+        t, _ = self.vectors(teacher, targets)
         return self.compare(s, t, labels)
 
     def compare(
@@ -65,47 +146,6 @@ class _OnRegions(Loss):
     ) -> Tensor:
         """Compare vectors (R, D) of R regions with their labels (R,) or (R, K)."""
         raise NotImplementedError
-
-    def vectors(
-        self, levels: Levels, targets: Targets | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """One vector a region (R, D), and the labels as far as they are known."""
-        odd = [tuple(x.shape) for x in levels if x.ndim != 4]
-        if odd:
-            raise ValueError(f'SAKD needs maps (N, C, H, W), not {odd}')
-        crops, labels = self._crops([in_fp32(x) for x in levels], targets)
-        joined = torch.cat([self.uniformize(crop, like=crop) for crop in crops], 1)
-        return joined, labels
-
-    def _crops(
-        self, levels: list[Tensor], targets: Targets | None
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """The regions of every level (R, C, size, size)."""
-        size = self.uniformize.size
-        if targets is not None and targets.seg_maps is not None:
-            shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
-            crops, labels = regions(_joined(levels, shape), targets, size)
-            split = torch.split(crops, [x.shape[1] for x in levels], 1)
-            return list(split), labels
-        if targets is not None and targets.boxes is not None:
-            pairs = [regions(x, targets, size) for x in levels]
-            return [crops for crops, _ in pairs], pairs[0][1]
-        # The whole image: it needs no hard label, so Mixup and CutMix are welcome.
-        known = None
-        if targets is not None:
-            known = targets.scores if targets.labels is None else targets.labels
-        return [F.adaptive_avg_pool2d(x, size) for x in levels], known
-
-
-def _joined(levels: list[Tensor], shape: Sequence[int]) -> Tensor:
-    """All maps at one size, their channels in a row."""
-    same = [
-        x
-        if list(x.shape[2:]) == list(shape)
-        else F.interpolate(x, tuple(shape), mode='bilinear', align_corners=False)
-        for x in levels
-    ]
-    return torch.cat(same, 1)
 
 
 @MODELS.register_module()
@@ -130,34 +170,9 @@ class SAKDMatch(_OnRegions):
     ) -> Tensor:
         """Squared distance of unit vectors (R, D)."""
         # A constant map gives a vector of rounding errors: no direction to learn.
+        # same[dim]: the default
         s, t = (F.normalize(x, dim=1, eps=1e-3) for x in (student, teacher))
         return (s - t).square().sum() / max(1, len(s))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the teacher's branch is trained, with SGD.
-
-    RECONSTRUCTION: after HSAKD, which trains classifiers on frozen features with this
-    optimizer and these steps, for 100 epochs.
-
-    Args:
-        epochs: Passes through the training data.
-        iters: Iterations instead.
-        lr: Learning rate.
-        momentum: Of SGD.
-        weight_decay: Of weight and bias.
-        milestones: Shares of the training after which the learning rate falls.
-        gamma: By what it is multiplied there.
-    """
-
-    epochs: Count = 10
-    iters: Count | None = None
-    lr: Positive = 0.05
-    momentum: Weight = 0.9
-    weight_decay: Weight = 5e-4
-    milestones: tuple[Share, ...] = (0.3, 0.6, 0.9)
-    gamma: float = 0.1
 
 
 @MODELS.register_module()
@@ -165,8 +180,8 @@ class SAKDBranch(_OnRegions):
     r"""SAKD-style (reconstructed): the standalone feature-based classification branch.
 
     A linear classifier of the teacher's vectors is trained before the student starts,
-    by the hook :class:`mmkd.hooks.TrainBranch`, and then stays as it is. It guides the
-    student, whose vectors it judges as well:
+    by the hook :class:`mmkd.hooks.TrainPreludes`, and then stays as it is. It guides
+    the student, whose vectors it judges as well:
 
     .. math:: \frac{1}{R} \sum_r \Big( \tau^2 \, \mathrm{KL}\big( \mathrm{softmax}(
         b^t_r / \tau) \,\Vert\, \mathrm{softmax}(b^s_r / \tau) \big)
@@ -183,79 +198,68 @@ class SAKDBranch(_OnRegions):
             a linear classifier of its own, which learns with it.
         label_weight: The lambda: cross-entropy of the student's branch.
         classes: Number of classes. None asks the student's head.
-        recipe: How the teacher's branch is trained; changes to :class:`Recipe`.
-            'random' says that an untrained one is meant (in tests).
+        recipe: How the teacher's branch is trained: changes to HSAKD's recipe, see
+            :class:`mmkd.prelude.Recipe`. 'random' says that an untrained one is meant
+            (in tests).
+        limits: When to warn of it; changes to :class:`mmkd.losses.sakd_branch.Limits`.
         uniformize: Changes to ``dict(type='mmkd.Uniformize')``. Its ``size`` is that of
             a crop.
         stride: In segmentation all maps are first brought to the size of the label map
             over ``stride``, so that the same classes are found in every one.
     """
 
-    # Of the teacher's branch. Buffers: saved, but in no optimizer.
-    frozen_weight: Tensor
-    frozen_bias: Tensor
+    prelude: Branch
 
     def __init__(  # noqa: PLR0913
         self,
-        tau: Positive = 4.0,
+        tau: Positive | None = None,
         shared: bool = True,
         label_weight: Weight = 0.0,
         classes: Count | None = None,
         recipe: Mapping[str, Any] | Literal['random'] = NONE,
+        standardize: Weight = 5.0,
+        limits: Mapping[str, Any] = NONE,
         uniformize: Mapping[str, Any] = NONE,
         stride: Count = 8,
     ) -> None:
         super().__init__(uniformize, stride)
-        if isinstance(recipe, str) and recipe != 'random':
-            raise ValueError(f"SAKDBranch recipe '{recipe}': a dict, or 'random'")
         self.tau = tau
         self.shared = shared
         self.label_weight = label_weight
+        self.standardize = standardize
         self.classes = classes
-        self.recipe = None
-        if isinstance(recipe, Mapping):
-            check_arguments('recipe', recipe, Recipe)
-            self.recipe = Recipe(**recipe)
+        self.recipe = read_recipe(recipe, HSAKD)
+        check_arguments('limits', limits, Limits)
+        self.limits = Limits(**limits)
 
     def build(self, site: Site) -> None:
         """Make both branches for example features."""
-        student, teacher = site.students, site.teachers
         count = self.classes or site.classes
         if count is None:
             raise ValueError(
                 'SAKDBranch cannot tell the number of classes from the student: set '
                 'classes in its config.'
             )
-        length = self.vectors(teacher, None)[0].shape[1]
-        weight, bias = student[0].new_zeros(count, length), student[0].new_zeros(count)
-        self.register_buffer('frozen_weight', weight)
-        self.register_buffer('frozen_bias', bias)
-        if self.recipe is None:
-            weight.normal_(std=0.1)
-        self.own = None if self.shared else nn.Linear(length, count).to(weight)
-
-    @property
-    def trained(self) -> bool:
-        """Whether the teacher's branch is; untrained it is zero everywhere."""
-        return bool(self.frozen_weight.any())
-
-    def judge(self, vectors: Tensor) -> Tensor:
-        """The teacher's branch: logits (R, K) of vectors (R, D)."""
-        return F.linear(vectors, self.frozen_weight, self.frozen_bias)
+        example = self.vectors(site.teachers, None)[0]
+        self.prelude = Branch(
+            self.vectors, self.standardize, example, count, self.recipe, self.limits
+        )
+        self.own = None
+        if not self.shared:
+            self.own = nn.Linear(example.shape[1], count).to(example)
 
     def compare(
         self, student: Tensor, teacher: Tensor, labels: Tensor | None
     ) -> Tensor:
         """Classify vectors (R, D) on both sides."""
-        if not self.trained:
-            raise RuntimeError(
-                "SAKD's branch is not trained: add dict(type='mmkd.TrainBranch') to "
-                "custom_hooks (or, in a trial, set recipe='random' in the loss)."
-            )
-        logits = self.judge(student) if self.own is None else self.own(student)
-        with torch.no_grad():
-            guide = self.judge(teacher)
-        total = kl_divergence(logits, guide, self.tau, dim=1).sum()
+        self.prelude.ready()
+        if self.own is None:
+            logits = self.prelude(student)
+        else:
+            logits = self.own(self.prelude.standardized(student))
+        guide = self.prelude(teacher)
+        tau = self.prelude.scale if self.tau is None else self.tau
+        total = kl_divergence(logits / tau, guide / tau, 1.0, dim=1).sum() * tau**2
         if self.label_weight:
             if labels is None:
                 raise ValueError('label_weight: this batch has no labels.')

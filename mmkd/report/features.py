@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.build import find_task
-from mmkd.paths import find_module, parse
+from mmkd.paths import resolve
 from mmkd.recorder import Recorder
 from mmkd.report.subjects import Subject
 
@@ -118,6 +119,8 @@ def tapped_layers(several: Sequence[Mapping[str, Any]]) -> list[Layer]:
 
 
 def _as_list(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [path for own in value.values() for path in _as_list(own)]
     return [value] if isinstance(value, str) else list(value or ())
 
 
@@ -132,7 +135,7 @@ def look(
     Args:
         subject: The network.
         item: The batch, as :meth:`Images.batch` gives it.
-        paths: See :mod:`mmkd.recorder`.
+        paths: See :mod:`mmkd.paths`.
         boxes_are_resized: See :class:`Images`.
     """
     model = subject.model
@@ -140,18 +143,19 @@ def look(
     inputs, samples = data['inputs'], data.get('data_samples')
     found: dict[str, list[Tensor]] = {}
     task = find_task(model)
+    players = partial(task.roles, model, size=tuple(inputs.shape[-2:]))
     for path in paths:
         try:
-            find_module(model, parse(path).module)
+            own = resolve(model, path, players)
         except ValueError:
             continue
         regions: Any = None
-        if path.startswith('roi_head'):
+        if any(one.startswith('roi_head') for one in own):
             regions = _Boxes(samples, inputs, boxes_are_resized)
-        with Recorder(model, [path], [path]) as recorder:
-            task.run(model, inputs, samples, [path], regions)
-        if recorder.fired(path):
-            found[path] = [level.detach() for level in recorder[path]]
+        with Recorder(model, own, own) as recorder:
+            task.run(model, inputs, samples, own, regions)
+        if all(recorder.fired(one) for one in own):
+            found[path] = [level.detach() for one in own for level in recorder[one]]
     return found
 
 

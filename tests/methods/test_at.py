@@ -1,10 +1,11 @@
-"""AT: the energy of positions, by loops; factors do not matter; its greatest value."""
+"""AT: values of RepDistiller and by loops; two sizes; factors; its greatest value."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from harness import Case, wave
+import torch.nn.functional as F
+from harness import Case, Golden, wave
 from torch import Tensor
 
 from mmkd.losses import AT
@@ -13,6 +14,17 @@ from mmkd.registry import make
 CASES = [
     Case(AT, (2, 5, 4, 4), (2, 3, 4, 4)),
     Case(lambda: AT('batch'), (2, 5, 4, 4)),
+    Case(AT, (2, 5, 4, 4), (2, 3, 2, 2)),
+]
+GOLDEN = [
+    Golden(
+        AT,
+        [(3, 4, 5, 5), (3, 6, 4, 4), (3, 4, 2, 2)],
+        [(3, 7, 5, 5), (3, 2, 2, 2), (3, 5, 4, 4)],
+        value=0.12050261496534172,
+        gradient=0.03602456459409311,
+        source='github.com/HobbitLong/RepDistiller b84f547: sum(Attention()(s, t))',
+    )
 ]
 NAIVE = ['test_naive']
 LOSSES = [AT(), AT('batch')]
@@ -49,8 +61,13 @@ def test_bounds(size: int):
 
 
 def test_two_sizes():
-    with pytest.raises(ValueError, match='Align'):
-        AT()(maps(4)[0], maps(8)[1])
+    """Each side is pooled where it is the larger one."""
+    s, t = wave(2, 3, 6, 4), wave(2, 5, 3, 8, phase=1)
+    small = F.avg_pool2d(s, (2, 1)), F.avg_pool2d(t, (1, 2))
+    assert AT()(s, t).item() == pytest.approx(AT()(*small).item())
+
+
+def test_no_other_reduction():
     with pytest.raises(ValueError, match='batch'):
         make('loss', dict(type='mmkd.AT', reduction='sum'))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from harness import Case, Connector, Golden, Learns, wave
 
-from mmkd.connectors import Align
+from mmkd.connectors import Align, FitNet
 from mmkd.losses import MSE
 from mmkd.registry import make
 
@@ -22,8 +23,39 @@ CONNECTORS = [
     ),
     # With a class token.
     Connector(lambda: Align((5, 4), SMALL[1:]), (2, 5, 4), SMALL),
+    Connector(lambda: FitNet(MAP[1:], SMALL[1:]), MAP, SMALL),
+    Connector(lambda: FitNet(MAP[1:], (6, 4, 4), relu=False), MAP, (2, 6, 4, 4)),
+    Connector(lambda: FitNet(MAP[1:], MAP[1:], always=False), MAP, MAP),
 ]
+
+
+def hint(
+    source: tuple[int, int, int],
+    target: tuple[int, int, int],
+    value: float,
+    gradient: float,
+    relu: bool = True,
+) -> Golden:
+    """A value of RepDistiller's regressor."""
+    return Golden(
+        MSE,
+        [(3, *source)],
+        [(3, *target)],
+        connector=dict(type='mmkd.FitNet', relu=relu),
+        fill=True,
+        value=value,
+        gradient=gradient,
+        source=f'{REPDISTILLER}: HintLoss()(ConvReg(s, t, {relu})(s), t)',
+    )
+
+
+REPDISTILLER = 'github.com/HobbitLong/RepDistiller b84f547'
 GOLDEN = [
+    hint((4, 4, 4), (6, 2, 2), 5.333331909157384, 0.25404580222796436),
+    hint((4, 2, 2), (6, 4, 4), 5.838877077055249, 0.09999953117529228),
+    hint((4, 4, 4), (6, 3, 3), 5.8663722310228, 0.13198021820460468),
+    hint((4, 4, 4), (6, 4, 4), 5.414464918849474, 0.1059516477008685),
+    hint((4, 4, 5), (6, 4, 3), 5.623223262201803, 0.11036165593129563, relu=False),
     Golden(
         lambda: MSE('batch'),
         (2, 3, 4, 5),
@@ -56,3 +88,19 @@ def test_defaults():
 def test_no_other_reduction():
     with pytest.raises(ValueError, match="reduction.*'batch'"):
         make('loss', dict(type='mmkd.MSE', reduction='sum'))
+
+
+def test_sizes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r'\[5, 8\] positions of \[4, 4\].*Align'):
+        FitNet((3, 4, 4), (3, 5, 8))
+    with pytest.raises(ValueError, match='maps.*Align'):
+        FitNet((3, 4, 4), (3,))
+    made = FitNet((3, 4, 4), (3, 3, 3))
+    with pytest.raises(ValueError, match=r'makes \(5, 5\) of.*\(6, 6\).*Align'):
+        made(torch.zeros(2, 3, 6, 6), like=torch.zeros(2, 3, 6, 6))
+
+
+def test_equal_shapes_need_no_regressor():
+    x = torch.randn(2, 3, 4, 4)
+    assert FitNet((3, 4, 4), (3, 4, 4), always=False)(x, like=x) is x
+    assert list(FitNet((3, 4, 4), (3, 4, 4)).parameters())

@@ -163,9 +163,10 @@ def with_a_codebook(model: Any, teacher: dict[str, Any], checkpoint: Path) -> No
         '--workers': 0,
         '--device': 'cpu',
     }
-    tool = runpy.run_path(str(ROOT / 'tools' / 'build_codebook.py'))
-    given = [config, file, *(word for pair in settings.items() for word in pair)]
-    tool['main']([str(word) for word in given])
+    if not file.is_file():
+        tool = runpy.run_path(str(ROOT / 'tools' / 'build_codebook.py'))
+        given = [config, file, *(word for pair in settings.items() for word in pair)]
+        tool['main']([str(word) for word in given])
     for term in model.terms.values():
         term.loss.codebook = str(file)
 

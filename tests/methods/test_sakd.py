@@ -19,10 +19,13 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from mmkd.connectors import Uniformize
-from mmkd.hooks import TrainBranch, student_checkpoint
-from mmkd.hooks.train_branch import Report, Tally, Teacher
-from mmkd.losses import SAKDBranch, SAKDMatch
-from mmkd.mixin import read_method
+from mmkd.hooks import TrainPreludes, student_checkpoint
+from mmkd.hooks.train_preludes import Source
+from mmkd.loss import Site
+from mmkd.losses import SAKDBranch, SAKDMatch, sakd_branch
+from mmkd.losses.sakd_branch import Branch, Limits, Report, Tally
+from mmkd.prelude import Recipe
+from mmkd.registry import make
 from mmkd.targets import Targets
 
 FORMS = ('u1', 'u2', 'u3')
@@ -56,7 +59,12 @@ CASES = [
     ),
 ]
 CONNECTORS = [
-    Connector(lambda form=form: Uniformize(form=form), (2, 3, 8, 8), (2, 3, 8, 8))
+    # With the diagonal, since one pixel has no others (tests/test_uniformize.py).
+    Connector(
+        lambda form=form: Uniformize(form=form, diagonal=True),
+        (2, 3, 8, 8),
+        (2, 3, 8, 8),
+    )
     for form in FORMS
 ]
 NAIVE = ['test_match_naive', 'test_branch_naive']
@@ -80,7 +88,7 @@ def maps(channels: int, count: int = 3, **settings: Any) -> list[Tensor]:
 def branch(student: list[Tensor], teacher: list[Tensor], **settings: Any) -> SAKDBranch:
     """A branch for 5 classes, with random weights."""
     loss = SAKDBranch(**{'recipe': 'random', **settings})
-    loss.build(student, teacher, 5)
+    loss.build(Site(student, teacher, classes=5))
     return loss
 
 
@@ -106,14 +114,16 @@ def test_match_naive(form: str):
 
 
 @pytest.mark.parametrize('shared', [False, True])
-@pytest.mark.parametrize('label_weight', [0.0, 0.5])
-def test_branch_naive(shared: bool, label_weight: float):
+@pytest.mark.parametrize(('label_weight', 'tau'), [(0.0, 3.0), (0.5, None)])
+def test_branch_naive(shared: bool, label_weight: float, tau: float | None):
     student, teacher, labels = maps(4), maps(6), torch.tensor([0, 4, 2])
-    loss = branch(student, teacher, shared=shared, label_weight=label_weight, tau=3.0)
+    settings = dict(shared=shared, label_weight=label_weight, tau=tau)
+    loss = branch(student, teacher, **settings)
+    loss.prelude.scale.fill_(3.0)  # as its training would have found
     total = 0.0
     for i in range(3):
         u, v = naive(student, 'u2', i), naive(teacher, 'u2', i)
-        frozen = loss.frozen_weight, loss.frozen_bias
+        frozen = loss.prelude.net.weight, loss.prelude.net.bias
         weight, bias = frozen if shared else (loss.own.weight, loss.own.bias)
         z, guide = weight @ u + bias, frozen[0] @ v + frozen[1]
         p, q = (guide / 3).softmax(0), (z / 3).softmax(0)
@@ -128,28 +138,83 @@ def test_one_region_and_defaults():
     student, teacher = maps(4, count=1), maps(6, count=1)
     twice = [[torch.cat([x, x]) for x in side] for side in (student, teacher)]
     plain = branch(student, teacher)
-    same = SAKDBranch(4.0, True, 0.0, recipe='random', stride=8)
-    same.build(student, teacher, 5)
+    same = SAKDBranch(None, True, 0.0, recipe='random', standardize=5.0, stride=8)
+    same.build(Site(student, teacher, classes=5))
     same.load_state_dict(plain.state_dict())
-    assert plain.frozen_weight.std().item() == pytest.approx(0.1, rel=0.1)
-    assert not plain.frozen_bias.any()
+    assert plain.prelude.net.weight.std().item() == pytest.approx(0.1, rel=0.1)
+    assert not plain.prelude.net.bias.any()
     for loss in (plain, same, SAKDMatch(), SAKDMatch(stride=8)):
         value = loss(student, teacher)
         assert value > 0
         assert loss(*twice).item() == pytest.approx(value.item(), rel=1e-5)
     assert plain(student, teacher) == same(student, teacher)
-    assert plain.stride == SAKDMatch().stride == 8 and plain.own is None
+    assert plain.vectors.stride == SAKDMatch().vectors.stride == 8 and plain.own is None
+
+
+# winycg/HSAKD 28c8dc2, train_teacher_cifar.py with --freezed, lines 29-33, 109-111 and
+# 162; the milestones are the README's, 30, 60 and 90 of 100 epochs.
+OF_HSAKD = dict(
+    lr=0.05,
+    momentum=0.9,
+    weight_decay=5e-4,
+    nesterov=True,
+    milestones=(0.3, 0.6, 0.9),
+    gamma=0.1,
+)
 
 
 def test_recipe_is_of_hsakd():
     found = SAKDBranch(classes=3, recipe=dict(iters=7)).recipe
-    rates = (found.lr, found.momentum, found.weight_decay, found.gamma)
-    assert rates == (0.05, 0.9, 5e-4, 0.1)
-    assert (found.iters, found.epochs) == (7, 10)
-    assert found.milestones == (0.3, 0.6, 0.9)
+    assert found == Recipe(**OF_HSAKD, iters=7, epochs=10)
     loss = SAKDBranch(classes=3, recipe=dict(iters=7))
-    loss.build(maps(4), maps(6), 5)  # the config's number of classes counts
-    assert len(loss.frozen_bias) == 3 and not loss.trained
+    loss.build(Site(maps(4), maps(6), classes=5))  # the config's number counts
+    assert len(loss.prelude.net.bias) == 3 and not loss.prelude.done
+    assert not any(weight.any() for weight in loss.prelude.weights)
+
+
+@pytest.mark.parametrize('length', [5.0, 2.0])
+def test_vectors_are_standardised(length: float):
+    """Entry by entry; then they are about as long as the config says."""
+    sides = [maps(6, count=4) for _ in range(3)]
+    loss = branch(maps(4), sides[0], recipe=dict(iters=1), standardize=length)
+    loss.prelude.prepare((levels, Targets()) for levels in sides)
+    rows = torch.stack([naive(levels, 'u2', i) for levels in sides for i in range(4)])
+    expected = rows.clone()
+    for j in range(rows.shape[1]):
+        values = rows[:, j].tolist()
+        mean = sum(values) / 12
+        deviation = (sum((v - mean) ** 2 for v in values) / 12) ** 0.5
+        for i, value in enumerate(values):
+            expected[i, j] = (value - mean) / deviation * length / 480**0.5
+    found = loss.prelude.standardized(rows)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert found.square().sum(1).mean().sqrt().item() == pytest.approx(length, rel=1e-5)
+    assert loss.prelude.mean.dtype == torch.float32
+
+
+def test_an_entry_that_never_varies_is_not_made_large():
+    same = [(maps(6, count=1), Targets())] * 2
+    loss = branch(maps(4), maps(6), recipe=dict(iters=1))
+    loss.prelude.prepare(same)
+    assert loss.prelude.factor.max().item() == pytest.approx(5 / 480**0.5 / 1e-3)
+
+
+@pytest.mark.parametrize(('settings', 'count'), [({}, 2), (dict(standardize=0.0), 0)])
+def test_as_many_regions_as_are_enough(
+    settings: dict[str, Any], count: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sakd_branch, 'ENOUGH', 5)
+    read: list[int] = []
+
+    def batches() -> Any:
+        for i in range(9):
+            read.append(i)
+            yield maps(6), Targets()
+
+    loss = branch(maps(4), maps(6), recipe=dict(iters=1), **settings)
+    loss.prelude.prepare(batches())
+    assert len(read) == count
+    assert bool(loss.prelude.mean.any()) == bool(count)
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -162,7 +227,7 @@ def test_gradients_belong_to_the_student(form: str, shared: bool):
     (loss(student, teacher) + match(student, teacher)).backward()
     assert all(x.grad is not None and x.grad.any() for x in student)
     assert all(x.grad is None for x in teacher)
-    assert loss.frozen_weight.grad is None
+    assert all(w.grad is None for w in loss.prelude.weights)
     names = [name for name, _ in loss.named_parameters()]
     assert names == ([] if shared else ['own.weight', 'own.bias'])
     assert all(p.grad is not None and p.grad.any() for p in loss.parameters())
@@ -205,7 +270,8 @@ def test_mixed_images_have_soft_labels():
     student, teacher = maps(4), maps(6)
     scores = torch.eye(5)[:3]
     loss = branch(student, teacher, label_weight=1.0)
-    soft = loss(student, teacher, Targets(scores=scores))
+    # Of a mixed image the hard label is one of two.
+    soft = loss(student, teacher, Targets(scores=scores, labels=torch.zeros(3).long()))
     hard = loss(student, teacher, Targets(labels=torch.arange(3)))
     assert soft.item() == pytest.approx(hard.item(), rel=1e-5)
     assert SAKDMatch()(student, teacher, Targets(scores=scores)) > 0
@@ -233,7 +299,7 @@ def test_a_box_is_a_small_image():
     ours, alone = SAKDMatch()(student, teacher, targets), SAKDMatch()(*crops)
     assert ours.item() == pytest.approx(alone.item(), rel=1e-3)
     vectors, labels = SAKDMatch().vectors(student, targets)
-    assert vectors.shape == (2, 256) and labels.tolist() == [0, 1]
+    assert vectors.shape == (2, 240) and labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +331,7 @@ def test_levels_and_networks_find_the_same_classes():
     for levels in (student, teacher):
         for stride in (1, 4):
             vectors, labels = SAKDMatch(stride=stride).vectors(levels, targets)
-            assert vectors.shape == (len(labels), 512)
+            assert vectors.shape == (len(labels), 480)
             assert set(labels.tolist()) == {0, 1, 3}
     assert SAKDMatch(stride=4)(student, teacher, targets).isfinite()
 
@@ -282,25 +348,45 @@ def test_a_class_that_is_everywhere_is_a_small_image():
     assert torch.allclose(vectors, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize('kind', ['image', 'boxes', 'masks'])
+def test_every_level_may_have_its_own_size(kind: str):
+    """The joined vector has one part after another."""
+    targets = dict(
+        image=None,
+        boxes=boxes([[0, 0, 16, 16]], [[8, 8, 32, 32]], []),
+        masks=Targets(seg_maps=[torch.arange(32)[:, None].expand(32, 32) // 16] * 3),
+    )[kind]
+    levels = maps(4)
+    whole, labels = SAKDMatch(dict(size=[4, 2])).vectors(levels, targets)
+    first, _ = SAKDMatch(dict(size=4)).vectors(levels, targets)
+    second, _ = SAKDMatch(dict(size=2)).vectors(levels, targets)
+    assert torch.equal(whole, torch.cat([first[:, :240], second[:, 12:]], 1))
+    assert labels is None or len(labels) == len(whole)
+
+
 # -- what a user may do wrong ----------------------------------------------------------
 
 
 def test_errors():
     student, teacher = maps(4), maps(6)
-    with pytest.raises(RuntimeError, match='mmkd.TrainBranch'):
+    with pytest.raises(RuntimeError, match='mmkd.TrainPreludes'):
         branch(student, teacher, recipe=dict(epochs=1))(student, teacher)
     with pytest.raises(ValueError, match='set classes'):
-        SAKDBranch().build(student, teacher, None)
-    with pytest.raises(ValueError, match='size'):
+        SAKDBranch().build(Site(student, teacher))
+    with pytest.raises(ValueError, match='uniformize.size: None is not a count'):
         SAKDMatch(uniformize=dict(size=None))
-    with pytest.raises(ValueError, match="^uniformize: .*form 'u4'"):
+    with pytest.raises(ValueError, match=r'has 3 sizes, \[4, 4, 2\], .* 2 levels'):
+        SAKDMatch(uniformize=dict(size=[4, 4, 2]))(student, teacher)
+    with pytest.raises(ValueError, match="^uniformize.form: 'u4' is not"):
         SAKDMatch(uniformize=dict(form='u4'))
     with pytest.raises(ValueError, match=r'maps \(N, C, H, W\)'):
         SAKDMatch()([torch.randn(2, 5, 4)], [torch.randn(2, 5, 4)])
     with pytest.raises(ValueError, match='no labels'):
         branch(student, teacher, label_weight=1.0)(student, teacher)
-    with pytest.raises(ValueError, match="recipe 'none'"):
-        SAKDBranch(recipe='none')
+    with pytest.raises(ValueError, match="recipe: 'none' is not a dict or 'random'"):
+        make('loss', dict(type='mmkd.SAKDBranch', recipe='none'))
+    with pytest.raises(ValueError, match="limits: nobody reads the key 'gab'"):
+        SAKDBranch(limits=dict(gab=1))
     with pytest.raises(ValueError, match="recipe: nobody reads the key 'epoch'"):
         SAKDBranch(recipe=dict(epoch=1))
 
@@ -308,12 +394,19 @@ def test_errors():
 # -- every task ------------------------------------------------------------------------
 
 
-def fragment(kind: str, prefix: str = 'loss_', **changes: Any) -> dict[str, Any]:
-    """The terms of the method's fragment that are on, without a trained branch."""
-    found = read_method('sakd', zoo.student(kind)).terms.to_dict()
-    terms = {name.replace('loss_', prefix): found[name] for name in TERM_NAMES}
-    terms[f'{prefix}branch']['loss'].update({'recipe': 'random', **changes})
-    return terms
+def both(kind: str, prefix: str = 'loss_', **changes: Any) -> dict[str, Any]:
+    """Match and branch on a kind of model, without a trained branch."""
+    paths: Any = [f'backbone.layer{i}' for i in (2, 3, 4)]
+    if kind in ('faster_rcnn', 'mask_rcnn', 'retinanet'):
+        paths = 'neck[:3]'
+    branch = dict(type='mmkd.SAKDBranch', **{'recipe': 'random', **changes})
+    ramp = [dict(kind='linear', end=0.05)]
+    return {
+        f'{prefix}match': dict(
+            student=paths, loss=dict(type='mmkd.SAKDMatch'), weight=10.0, schedule=ramp
+        ),
+        f'{prefix}branch': dict(student=paths, loss=branch, weight=0.1, schedule=ramp),
+    }
 
 
 def step(model: Any, kind: str) -> dict[str, Tensor]:
@@ -326,7 +419,7 @@ def step(model: Any, kind: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize('shared', [False, True])
 def test_training_step(kind: str, shared: bool):
     """With labels, and with either branch; tests/test_matrix.py has the rest."""
-    terms = fragment(kind, label_weight=0.1, shared=shared)
+    terms = both(kind, label_weight=0.1, shared=shared)
     distiller = zoo.distiller(kind, terms=terms).train()
     losses = step(distiller, kind)
     assert all(losses[name].isfinite() and losses[name] > 0 for name in TERM_NAMES)
@@ -334,7 +427,7 @@ def test_training_step(kind: str, shared: bool):
     assert all(p.grad.any() for p in distiller.terms.parameters())
     assert len(list(distiller.terms.parameters())) == (0 if shared else 2)
     loss = distiller.terms['loss_branch'].loss
-    assert len(loss.frozen_bias) == zoo.CLASSES
+    assert len(loss.prelude.net.bias) == zoo.CLASSES
     exported = student_checkpoint({'state_dict': distiller.state_dict()}, 'here')
     zoo.plain(kind).load_state_dict(exported['state_dict'], strict=True)
 
@@ -344,7 +437,7 @@ def test_zero_weight_is_plain_training(kind: str):
     torch.manual_seed(0)
     plain = zoo.plain(kind)
     torch.manual_seed(0)
-    distiller = zoo.distiller(kind, weight=0.0, terms=fragment(kind, 'loss_kd_'))
+    distiller = zoo.distiller(kind, weight=0.0, terms=both(kind, 'loss_kd_'))
     one = test_parity.train(plain, kind, '')
     two = test_parity.train(distiller, kind, 'student.')
     assert one[0] == two[0] and one[2].keys() == two[2].keys()
@@ -365,8 +458,8 @@ class Labelled(runs.Images):
 
 def runner(kind: str, folder: Path, recipe: dict[str, Any], **settings: Any) -> Any:
     """A run whose branch is trained first."""
-    terms = fragment(kind, recipe=recipe)
-    hooks = [dict(type='mmkd.TrainBranch'), dict(type='mmkd.SeedIterations')]
+    terms = both(kind, recipe=recipe)
+    hooks = [dict(type='mmkd.TrainPreludes'), dict(type='mmkd.SeedIterations')]
     model = runs.model_config(kind, terms=terms)
     if kind == 'cls':
         settings['train_dataloader'] = dict(
@@ -379,36 +472,38 @@ def runner(kind: str, folder: Path, recipe: dict[str, Any], **settings: Any) -> 
     return runs.runner(kind, folder, model=model, custom_hooks=hooks, **settings)
 
 
-def hook_of(run: Any) -> TrainBranch:
-    return next(hook for hook in run.hooks if isinstance(hook, TrainBranch))
+def branch_of(run: Any) -> Branch:
+    return run.model.terms['loss_branch'].loss.prelude
 
 
-def branch_of(run: Any) -> SAKDBranch:
-    return run.model.terms['loss_branch'].loss
+def learn(run: Any) -> Branch:
+    """Train the branch of a run, and nothing else."""
+    run.train_loop  # noqa: B018  (builds it)
+    next(h for h in run.hooks if isinstance(h, TrainPreludes)).before_train(run)
+    return branch_of(run)
 
 
 def test_branch_learns_and_is_reported(tmp_path: Path):
-    reports = []
+    reports: list[Any] = []
     for epochs in (1, 40):
         run = runner('cls', tmp_path, dict(epochs=epochs), epochs=1)
-        run.train_loop  # noqa: B018  (builds it)
-        hook_of(run).before_train(run)
-        reports.append(hook_of(run).reports['loss_branch'])
+        reports.append(learn(run).found)
     assert reports[0].train < 0.6 < 0.9 < reports[1].train
     assert reports[1].chance == 2 / 8 and reports[1].val is None
     assert reports[1].scale > reports[0].scale > 0
 
 
-def test_the_recipe_naive(tmp_path: Path):
+@pytest.mark.parametrize('nesterov', [True, False])
+def test_the_recipe_naive(nesterov: bool, tmp_path: Path):
     """Every step sees all images: momentum, decay and milestones by hand."""
-    recipe = dict(iters=8, lr=0.2, momentum=0.5, weight_decay=0.1)
+    recipe = dict(iters=8, lr=0.2, momentum=0.5, weight_decay=0.1, nesterov=nesterov)
     recipe.update(milestones=[0.25, 0.5], gamma=0.1)
     run = runner('cls', tmp_path, recipe, epochs=1, batch_size=8)
     loader, branch = run.train_loop.dataloader, branch_of(run)
-    w = branch.frozen_weight.detach().clone().requires_grad_()
-    b = branch.frozen_bias.detach().clone().requires_grad_()
-    teacher = Teacher(run.model, run.model.terms['loss_branch'])
-    x, y = teacher.vectors(next(iter(loader)), training=True)
+    w, b = (x.clone().requires_grad_() for x in branch.weights)
+    source = Source(run.model, run.model.terms['loss_branch'])
+    x, y = branch.vectors(*source.see(next(iter(loader)), training=True))
+    x = (x - x.mean(0)) / x.std(0, correction=0).clamp(min=1e-3) * 5 / x.shape[1] ** 0.5
     moved = [torch.zeros_like(w), torch.zeros_like(b)]
     for step in range(8):
         lr = 0.2 * 0.1 ** ((step >= 2) + (step >= 4))
@@ -416,13 +511,12 @@ def test_the_recipe_naive(tmp_path: Path):
         gradients = torch.autograd.grad(F.cross_entropy(logits, y), [w, b])
         with torch.no_grad():
             for p, v, gradient in zip((w, b), moved, gradients):
-                v.mul_(0.5).add_(gradient + 0.1 * p)
-                p.sub_(lr * v)
-    hook_of(run).before_train(run)
-    torch.testing.assert_close(branch.frozen_weight, w.detach())
-    torch.testing.assert_close(branch.frozen_bias, b.detach())
-    report = hook_of(run).reports['loss_branch']
-    assert report.train == (logits.argmax(1) == y).double().mean()
+                down = gradient + 0.1 * p
+                v.mul_(0.5).add_(down)
+                p.sub_(lr * (down + 0.5 * v if nesterov else v))
+    learn(run)
+    torch.testing.assert_close(branch.weights, [w.detach(), b.detach()])
+    assert branch.found.train == (logits.argmax(1) == y).double().mean()
 
 
 @pytest.mark.parametrize('soft', [True, False])
@@ -447,11 +541,9 @@ def test_whole_run(kind: str, tmp_path: Path):
     settings = {**length, **(runs.validation(kind) if kind == 'cls' else {})}
     run = runner(kind, tmp_path, dict(iters=6), **settings)
     run.train()
-    report = hook_of(run).reports['loss_branch']
-    assert (report.val is None) == (kind != 'cls')
+    assert (branch_of(run).found.val is None) == (kind != 'cls')
     log = runs.logged(tmp_path)
     assert all(log[key]['raw_branch'] > 0 for key in log if log[key]['loss_branch'])
-    assert not branch_of(run).frozen_weight.requires_grad
 
 
 def test_student_does_not_notice(tmp_path: Path):
@@ -472,22 +564,19 @@ def test_student_does_not_notice(tmp_path: Path):
     run.train_loop  # noqa: B018
     before = state()
     weights = {k: v.clone() for k, v in run.model.student.state_dict().items()}
-    hook_of(run).before_train(run)
+    once = learn(run).net.weight.clone()
     assert state() == before
     assert first(run) == expected
     now = run.model.student.state_dict()
     assert all(torch.equal(weights[key], now[key]) for key in weights)
-    once = branch_of(run).frozen_weight.clone()
-    again = runner('pspnet', tmp_path, dict(iters=3), iters=3)
-    again.train_loop  # noqa: B018
-    hook_of(again).before_train(again)
-    assert torch.equal(once, branch_of(again).frozen_weight) and once.any()
+    again = learn(runner('pspnet', tmp_path, dict(iters=3), iters=3))
+    assert torch.equal(once, again.net.weight) and once.any()
 
 
 def test_resume_is_as_if_never_stopped(tmp_path: Path):
     whole = runner('cls', tmp_path / 'whole', dict(epochs=2), epochs=2)
     whole.train()
-    assert hook_of(whole).reports
+    assert branch_of(whole).found
     parts = tmp_path / 'parts'
     first = runner('cls', parts, dict(epochs=2), epochs=2)
     original = first.call_hook
@@ -505,21 +594,11 @@ def test_resume_is_as_if_never_stopped(tmp_path: Path):
         first.train()
     second = runner('cls', parts, dict(epochs=2), epochs=2, resume=True)
     second.train()
-    assert not hook_of(second).reports
+    assert not branch_of(second).found
     one, two = whole.model.state_dict(), second.model.state_dict()
-    assert any(key.endswith('frozen_weight') for key in one)
+    assert any(key.endswith('prelude.net.weight') for key in one)
     assert [key for key in one if not torch.equal(one[key], two[key])] == []
     assert runs.logged(parts) == runs.logged(tmp_path / 'whole')
-
-
-def test_a_term_that_is_off_trains_no_branch(tmp_path: Path):
-    terms = fragment('cls', recipe=dict(epochs=1))
-    terms['loss_branch']['weight'] = 0.0
-    hooks = [dict(type='mmkd.TrainBranch')]
-    model = runs.model_config('cls', terms=terms)
-    run = runs.runner('cls', tmp_path, model=model, custom_hooks=hooks, epochs=1)
-    run.train()
-    assert not hook_of(run).reports and not branch_of(run).trained
 
 
 @pytest.mark.parametrize(
@@ -537,7 +616,7 @@ def test_a_term_that_is_off_trains_no_branch(tmp_path: Path):
     ],
 )
 def test_doubts(report: Report, words: list[str]):
-    found = TrainBranch().doubts(report)
+    found = report.doubts(Limits())
     assert len(found) == len(words)
     assert all(word in text for word, text in zip(words, found))
     assert f'{report.train:.1%} of the training regions' in str(report)
@@ -546,12 +625,11 @@ def test_doubts(report: Report, words: list[str]):
 
 def test_warning_is_logged(tmp_path: Path):
     run = runner('cls', tmp_path, dict(iters=1, lr=100.0), epochs=1)
-    run.train_loop  # noqa: B018
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore
     run.logger.addHandler(handler)
-    hook_of(run).before_train(run)
+    learn(run)
     run.logger.removeHandler(handler)
     assert any('loss_branch: The branch is weak' in line for line in lines)
 
@@ -563,10 +641,8 @@ def prepare(rank: int, folder: Path) -> None:
 
 def save_branch(folder: Path, batch_size: int) -> None:
     run = runner('cls', folder, dict(epochs=3), epochs=1, batch_size=batch_size)
-    run.train_loop  # noqa: B018
-    hook_of(run).before_train(run)
-    report = hook_of(run).reports['loss_branch']
-    result = dict(weight=branch_of(run).frozen_weight, train=report.train)
+    branch = learn(run)
+    result = dict(weight=branch.net.weight, train=branch.found.train)
     torch.save(result, folder / 'branch.pth')
 
 

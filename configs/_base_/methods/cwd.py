@@ -31,7 +31,7 @@ two_stage = dict(
         )
     ),
 )
-# The first four FPN outputs: mmdetection-distiller's RetinaNet X101 -> R50 (40.5 box AP).
+# The first four FPN outputs: mmdetection-distiller's RetinaNet X101 -> R50 (40.5 AP).
 one_stage = dict(
     type='mmkd.Distiller',
     terms=dict(

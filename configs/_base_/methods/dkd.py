@@ -43,18 +43,18 @@ two_stage = dict(
 )
 # mdistiller's configs, one for each pair.
 beta = 'terms.loss_dkd.loss.beta'
-pairs = dict(
-    resnet56_resnet20={beta: 2.0},
-    resnet110_resnet32={beta: 2.0},
-    resnet32x4_resnet8x4={beta: 8.0},
-    wrn_40_2_wrn_16_2={beta: 6.0},
-    wrn_40_2_wrn_40_1={beta: 6.0},
-    vgg13_vgg8={beta: 6.0},
-    vgg13_mobilenetv2={beta: 6.0},
-    resnet50_mobilenetv2={beta: 8.0},
-    resnet32x4_shufflev1={beta: 8.0},
-    resnet32x4_shufflev2={beta: 8.0},
-    wrn_40_2_shufflev1={beta: 8.0},
-    resnet34_resnet18={beta: 0.5},
-    resnet50_mobilenetv1={beta: 2.0},
-)
+pairs = {
+    'resnet56_resnet20': {beta: 2.0},
+    'resnet110_resnet32': {beta: 2.0},
+    'resnet32x4_resnet8x4': {beta: 8.0},
+    'wrn-40-2_wrn-16-2': {beta: 6.0},
+    'wrn-40-2_wrn-40-1': {beta: 6.0},
+    'vgg13_vgg8': {beta: 6.0},
+    'vgg13_mobilenet-v2': {beta: 6.0},
+    'resnet50_mobilenet-v2': {beta: 8.0},
+    'resnet32x4_shufflenet-v1': {beta: 8.0},
+    'resnet32x4_shufflenet-v2': {beta: 8.0},
+    'wrn-40-2_shufflenet-v1': {beta: 8.0},
+    'resnet34_resnet18': {beta: 0.5},
+    'resnet50_mobilenet-v1': {beta: 2.0},
+}

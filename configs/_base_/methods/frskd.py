@@ -3,9 +3,7 @@ method = dict(
     name='FRSKD',
     paper='2103.08273',
     authors='Ji et al.',
-    compares=(
-        'class probabilities and attention, with a self-teacher instead of a trained one'
-    ),
+    compares='class probabilities and attention, with a teacher that learns along',
     group='the student itself',
     extension=['two_stage', 'one_stage'],
     reconstruction=dict(
@@ -36,8 +34,8 @@ cls = dict(
         ),
     ),
 )
-# On the levels of the FPN; the student's own heads, applied to the refined levels, train
-# the self-teacher. The width keeps the FPN's channels, GN suits few images on a GPU, and
+# On the levels of the FPN; the student's own heads, applied to the refined levels,
+# train the self-teacher. The width keeps the FPN's channels, GN suits few images, and
 # without ReLU the levels are what the heads are used to. There is no soft-label term:
 # both judgements would be of the same heads.
 two_stage = one_stage = dict(

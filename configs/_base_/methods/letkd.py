@@ -1,6 +1,6 @@
 # letKD-2 (2309.02843, Gorgun et al.): layers that stay in the student say which words
-# of the teacher's vocabulary they see. Weights, alpha 1, tau, 4096 words and 8 sub-classes
-# for each class are the authors'.
+# of the teacher's vocabulary they see. Weights, alpha 1, tau, 4096 words and 8
+# sub-classes for each class are the authors'.
 # codebook: a file that tools/build_codebook.py makes from the teacher.
 codebooks = [
     'terms.loss_intermediate.loss.codebook',

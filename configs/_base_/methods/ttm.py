@@ -32,18 +32,18 @@ cifar = dict(
 )
 # The paper's tables 8 and 9.
 gamma, weight = 'terms.loss_ttm.loss.gamma', 'terms.loss_ttm.weight'
-pairs = dict(
-    wrn_40_2_wrn_16_2={gamma: 0.1, weight: 101.0},
-    wrn_40_2_wrn_40_1={gamma: 0.1, weight: 76.0},
-    resnet56_resnet20={gamma: 0.3, weight: 7.0},
-    resnet110_resnet20={gamma: 0.2, weight: 8.0},
-    resnet110_resnet32={gamma: 0.1, weight: 33.0},
-    resnet32x4_resnet8x4={gamma: 0.1, weight: 100.0},
-    vgg13_vgg8={gamma: 0.1, weight: 45.0},
-    vgg13_mobilenetv2={gamma: 0.2, weight: 16.0},
-    resnet50_mobilenetv2={gamma: 0.2, weight: 20.0},
-    resnet50_vgg8={gamma: 0.1, weight: 70.0},
-    resnet32x4_shufflev1={gamma: 0.2, weight: 12.0},
-    resnet32x4_shufflev2={gamma: 0.4, weight: 40.0},
-    wrn_40_2_shufflev1={gamma: 0.3, weight: 8.0},
-)
+pairs = {
+    'wrn-40-2_wrn-16-2': {gamma: 0.1, weight: 101.0},
+    'wrn-40-2_wrn-40-1': {gamma: 0.1, weight: 76.0},
+    'resnet56_resnet20': {gamma: 0.3, weight: 7.0},
+    'resnet110_resnet20': {gamma: 0.2, weight: 8.0},
+    'resnet110_resnet32': {gamma: 0.1, weight: 33.0},
+    'resnet32x4_resnet8x4': {gamma: 0.1, weight: 100.0},
+    'vgg13_vgg8': {gamma: 0.1, weight: 45.0},
+    'vgg13_mobilenet-v2': {gamma: 0.2, weight: 16.0},
+    'resnet50_mobilenet-v2': {gamma: 0.2, weight: 20.0},
+    'resnet50_vgg8': {gamma: 0.1, weight: 70.0},
+    'resnet32x4_shufflenet-v1': {gamma: 0.2, weight: 12.0},
+    'resnet32x4_shufflenet-v2': {gamma: 0.4, weight: 40.0},
+    'wrn-40-2_shufflenet-v1': {gamma: 0.3, weight: 8.0},
+}

@@ -30,20 +30,20 @@ cifar = dict(
 )
 # The paper's tables 8 to 10.
 gamma, weight = 'terms.loss_wttm.loss.gamma', 'terms.loss_wttm.weight'
-pairs = dict(
-    wrn_40_2_wrn_16_2={gamma: 0.1, weight: 4.0},
-    wrn_40_2_wrn_40_1={gamma: 0.1, weight: 3.0},
-    resnet56_resnet20={gamma: 0.3, weight: 1.5},
-    resnet110_resnet20={gamma: 0.2, weight: 2.0},
-    resnet110_resnet32={gamma: 0.1, weight: 1.5},
-    resnet32x4_resnet8x4={gamma: 0.1, weight: 3.0},
-    vgg13_vgg8={gamma: 0.1, weight: 2.25},
-    vgg13_mobilenetv2={gamma: 0.2, weight: 3.0},
-    resnet50_mobilenetv2={gamma: 0.2, weight: 5.0},
-    resnet50_vgg8={gamma: 0.1, weight: 2.0},
-    resnet32x4_shufflev1={gamma: 0.2, weight: 1.4},
-    resnet32x4_shufflev2={gamma: 0.4, weight: 16.0},
-    wrn_40_2_shufflev1={gamma: 0.3, weight: 3.0},
-    resnet34_resnet18={gamma: 0.8, weight: 1.6},
-    resnet50_mobilenetv1={gamma: 0.7, weight: 3.5},
-)
+pairs = {
+    'wrn-40-2_wrn-16-2': {gamma: 0.1, weight: 4.0},
+    'wrn-40-2_wrn-40-1': {gamma: 0.1, weight: 3.0},
+    'resnet56_resnet20': {gamma: 0.3, weight: 1.5},
+    'resnet110_resnet20': {gamma: 0.2, weight: 2.0},
+    'resnet110_resnet32': {gamma: 0.1, weight: 1.5},
+    'resnet32x4_resnet8x4': {gamma: 0.1, weight: 3.0},
+    'vgg13_vgg8': {gamma: 0.1, weight: 2.25},
+    'vgg13_mobilenet-v2': {gamma: 0.2, weight: 3.0},
+    'resnet50_mobilenet-v2': {gamma: 0.2, weight: 5.0},
+    'resnet50_vgg8': {gamma: 0.1, weight: 2.0},
+    'resnet32x4_shufflenet-v1': {gamma: 0.2, weight: 1.4},
+    'resnet32x4_shufflenet-v2': {gamma: 0.4, weight: 16.0},
+    'wrn-40-2_shufflenet-v1': {gamma: 0.3, weight: 3.0},
+    'resnet34_resnet18': {gamma: 0.8, weight: 1.6},
+    'resnet50_mobilenet-v1': {gamma: 0.7, weight: 3.5},
+}
