@@ -17,7 +17,6 @@ ROOT = Path(__file__).parent.parent
 HOMES = ('losses', 'connectors', 'networks', 'codebook', 'backbones')
 # What is a method's own outside of them.
 OWN = {
-    'mmkd/hooks/train_branch.py',
     'mmkd/yardstick/by_hand.py',
     'mmkd/yardstick/cases.py',
     'mmkd/yardstick/cheapest.py',

@@ -40,7 +40,7 @@ class FitNet(nn.Module):
         if always or source != target:
             layers += [_convolution(source, target), nn.BatchNorm2d(target[0])]
             if relu:
-                layers.append(nn.ReLU(inplace=False))
+                layers.append(nn.ReLU())
         self.regress = nn.Sequential(*layers)
 
     def forward(self, feature: Tensor, like: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class Vectors(nn.Module):
             return self._masks(levels, sizes, targets)
         if targets is not None and targets.boxes is not None:
             pairs = [regions(x, targets, n) for x, n in zip(levels, sizes)]
-            return [crops for crops, _ in pairs], pairs[0][1]
+            return [crops for crops, _ in pairs], pairs[0][1]  # same[0 -> -1]: equal
         # The whole image: it needs no hard label, so Mixup and CutMix are welcome.
         known = None
         if targets is not None:
@@ -80,11 +80,12 @@ class Vectors(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         """The same of segmentation: all levels at once, for each size."""
         assert targets.seg_maps is not None
+        # same[0 -> -1]: the label maps of a batch have one size
         shape = [math.ceil(n / self.stride) for n in targets.seg_maps[0].shape]
         joined, widths = _joined(levels, shape), [x.shape[1] for x in levels]
         made = {size: regions(joined, targets, size) for size in set(sizes)}
         crops = [torch.split(made[n][0], widths, 1)[i] for i, n in enumerate(sizes)]
-        return crops, made[sizes[0]][1]
+        return crops, made[sizes[0]][1]  # same[0 -> -1]: equal
 
 
 def _sized(size: Count | Sequence[Count]) -> None:
@@ -93,6 +94,7 @@ def _sized(size: Count | Sequence[Count]) -> None:
 
 def _joined(levels: list[Tensor], shape: Sequence[int]) -> Tensor:
     """All maps at one size, their channels in a row."""
+    # same[2 -> 1, 2 -> 3, align_corners]: only speed, and the default
     same = [
         x
         if list(x.shape[2:]) == list(shape)
@@ -162,6 +164,7 @@ class SAKDMatch(_OnRegions):
     ) -> Tensor:
         """Squared distance of unit vectors (R, D)."""
         # A constant map gives a vector of rounding errors: no direction to learn.
+        # same[dim]: the default
         s, t = (F.normalize(x, dim=1, eps=1e-3) for x in (student, teacher))
         return (s - t).square().sum() / max(1, len(s))
 
