@@ -4,18 +4,14 @@ Neurons (Heo et al., AAAI 2019, 1811.03233).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.arguments import Positive
-from mmkd.loss import Loss, exact
+from mmkd.loss import Levels, Loss, exact
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
-
-Levels = Sequence[Tensor]
 
 
 @MODELS.register_module()
