@@ -104,6 +104,12 @@ class Site:
     frozen: dict[str, Frozen] = field(default_factory=dict)
     name: str = ''
 
+    def look_at(self, part: str) -> nn.Module:
+        """A part of the teacher, to read numbers from now (``borrow`` is to keep)."""
+        if self.teacher is None:
+            raise ValueError(f"there is no teacher whose '{part}' could be read.")
+        return find_module(self.teacher, part)
+
     def borrow(self, *parts: str) -> Frozen:
         """Copies of parts of the teacher, run one after another, that never learn.
 

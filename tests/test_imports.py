@@ -64,7 +64,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     'losses': (
-        PARTS | {'codebook', 'fingerprint', 'losses', 'prelude'},
+        PARTS | {'codebook', 'fingerprint', 'losses', 'paths', 'prelude'},
         set(),
     ),
     'connectors': (PARTS | {'connectors'}, set()),

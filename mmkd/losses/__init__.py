@@ -13,14 +13,20 @@ from mmkd.losses.ttm import TTM as TTM, WTTM as WTTM
 from mmkd.losses.wsld import WSLD as WSLD
 
 # Features
+from mmkd.losses.ab import AB as AB
 from mmkd.losses.at import AT as AT
 from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
 from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
 from mmkd.losses.mse import MSE as MSE
+from mmkd.losses.nst import NST as NST
 from mmkd.losses.ofd import OFD as OFD
 from mmkd.losses.sakd import SAKDBranch as SAKDBranch, SAKDMatch as SAKDMatch
+from mmkd.losses.vid import VID as VID
 
 # Relations between images
+from mmkd.losses.cc import CC as CC
+from mmkd.losses.pkt import PKT as PKT
+from mmkd.losses.rkd import RKD as RKD
 from mmkd.losses.sp import SP as SP
 
 # Dense prediction

@@ -14,7 +14,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd.arguments import naming
 from mmkd.loss import Levels, Loss, Site, exact
-from mmkd.paths import find_module
 from mmkd.registry import MODELS
 from mmkd.targets import Targets
 
@@ -61,12 +60,13 @@ class OFD(Loss):
         """Read the margins of the trained teacher."""
         if self.norms is None:
             return
-        if site.teacher is None or len(self.norms) != len(site.teachers):
-            of = f'{len(site.teachers)} levels, and a teacher that is there'
-            raise ValueError(f'norms: OFD reads {len(self.norms)}, of {of}.')
+        if len(self.norms) != len(site.teachers):
+            raise ValueError(
+                f'norms: one for each of {len(site.teachers)} levels, not {self.norms}.'
+            )
         for i, (path, level) in enumerate(zip(self.norms, site.teachers)):
             with naming(f"norms: '{path}'"):
-                values = margins(_norm(find_module(site.teacher, path)))
+                values = margins(_norm(site.look_at(path)))
                 if len(values) != level.shape[1]:
                     raise ValueError(
                         f'it has {len(values)} channels, and the teacher '

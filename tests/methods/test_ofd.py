@@ -142,8 +142,8 @@ def site(model: nn.Module | None, *channels: int) -> Site:
 @pytest.mark.parametrize(
     ('paths', 'model', 'words'),
     [
-        (['0'], norms(4, 6), '1, of 2 levels'),
-        (['0', '1'], None, 'a teacher that is there'),
+        (['0'], norms(4, 6), 'each of 2 levels'),
+        (['0', '1'], None, "'0'.*no teacher whose '0'"),
         (['1', '0'], norms(4, 6), "'1': it has 6 channels, and the teacher '0' has 4"),
         (['0', '1'], nn.ModuleList([nn.ReLU(), nn.ReLU()]), "'0': no BatchNorm.*ReLU"),
     ],

@@ -31,7 +31,8 @@ two_stage = dict(
         )
     ),
 )
-# The first four FPN outputs: mmdetection-distiller's RetinaNet X101 -> R50 (40.5 AP).
+# The first four FPN outputs: mmdetection-distiller's RetinaNet X101 -> R50 (40.5 box
+# AP).
 one_stage = dict(
     type='mmkd.Distiller',
     terms=dict(

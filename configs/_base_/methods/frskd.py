@@ -3,7 +3,10 @@ method = dict(
     name='FRSKD',
     paper='2103.08273',
     authors='Ji et al.',
-    compares='class probabilities and attention, with a teacher that learns along',
+    compares=(
+        'class probabilities and attention, with a self-teacher instead of a trained '
+        'one'
+    ),
     group='the student itself',
     extension=['two_stage', 'one_stage'],
     reconstruction=dict(
@@ -35,9 +38,9 @@ cls = dict(
     ),
 )
 # On the levels of the FPN; the student's own heads, applied to the refined levels,
-# train the self-teacher. The width keeps the FPN's channels, GN suits few images, and
-# without ReLU the levels are what the heads are used to. There is no soft-label term:
-# both judgements would be of the same heads.
+# train the self-teacher. The width keeps the FPN's channels, GN suits few images on a
+# GPU, and without ReLU the levels are what the heads are used to. There is no term on
+# logits: both judgements would be of the same heads.
 two_stage = one_stage = dict(
     type='mmkd.SelfDistiller',
     teacher=dict(type='mmkd.FRSKDTeacher', width=1.0, relu=False, norm='GN'),
@@ -51,7 +54,8 @@ two_stage = one_stage = dict(
         )
     ),
 )
-# Nothing for two thirds of the run, then up to its end: the authors' ramp.
+# Nothing for two thirds of the run, then up to its end: the authors' ramp, whose steps
+# are epochs there.
 ramp = [
     dict(kind='constant', end=2 / 3, factor=0.0),
     dict(kind='sigmoid', begin=2 / 3),

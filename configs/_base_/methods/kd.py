@@ -66,3 +66,9 @@ seg = dict(
         )
     ),
 )
+# mdistiller, ImageNet: half of the teacher and half of the labels. SemCKD and SimKD,
+# CIFAR-100: all of both.
+pairs = {
+    'resnet50_mobilenet-v1': {'own.weight': 0.5, 'terms.loss_kd.weight': 0.5},
+    'resnet50_resnet18': {'own.weight': 1.0, 'terms.loss_kd.weight': 1.0},
+}

@@ -73,5 +73,6 @@ pairs = dict(
     wrn_40_2_wrn_40_1={student: wrn, read: wrn},
     vgg13_vgg8={student: relus, read: bns},
     vgg13_mobilenetv2={student: linear, teacher: relus, read: bns},
+    resnet50_mobilenetv2={student: linear, teacher: ends, read: norms},
     resnet50_mobilenetv1={student: separable, teacher: ends},
 )
