@@ -53,7 +53,7 @@ def term(student: str, teacher: str | None = None, loss: dict = KD, **settings: 
         ('cls', term('head.fc', wieght=2), "nobody reads the key 'wieght'.*'weight'"),
         ('cls', dict(loss_x=dict(student='head.fc')), r"missing \['loss'\]"),
         ('cls', term('head.fc', source='other'), "no teacher 'other'"),
-        ('cls', term('head.fc', schedule=dict(kind='ramp')), "kind: 'ramp' is not"),
+        (
             'cls',
             term('head.fc', schedule=dict(kind='ramp')),
             r"kind: 'ramp' is not 'constant' or",
