@@ -39,7 +39,7 @@ WRONG = [
     ('train {s} --kind cifar', '--kind needs --method'),
     ('train {s} --pair a_b', '--pair needs --method'),
     ('train {m} --kind nope', 'no form for nope models, only for cls'),
-    ('train {m} --pair a_b', "no numbers for the pair 'a_b'; there are none"),
+    ('train {m} --pair a_b', "no numbers for the pair 'a_b'; there are"),
     ('train {s} --method kd --teacher no.py --teacher-ckpt random', 'no.py'),
     ('train {s} --method kd --teacher {h} --teacher-ckpt random', '{h}'),
     ('train {s} --method kd --teacher {s} --teacher-ckpt no.pth', 'no.pth'),
