@@ -33,3 +33,4 @@ from mmkd.losses.sp import SP as SP
 
 # Dense prediction
 from mmkd.losses.cwd import CWD as CWD
+from mmkd.losses.pkd import PKD as PKD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -49,6 +50,17 @@ class _KL(torch.autograd.Function):
 def without_target(logits: Tensor, labels: Tensor) -> Tensor:
     """Logits (M, K) in which each row's own class (M,) has no share of a softmax."""
     return logits.scatter(1, labels[:, None], -1e9)
+
+
+def standardised(x: Tensor, dims: tuple[int, ...], eps: float = 1e-6) -> Tensor:
+    """With mean 0 and standard deviation 1 over ``dims``.
+
+    The deviation is that of a sample (n - 1 in its square), plus ``eps``; what is
+    constant, as a dead channel or a single position, becomes zero.
+    """
+    several = math.prod(x.shape[dim] for dim in dims) > 1
+    std, mean = torch.std_mean(x, dims, unbiased=several, keepdim=True)
+    return (x - mean) / (std + eps)
 
 
 def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
