@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from harness import Case, Golden, wave
+from harness import Case, Golden, Learns, wave
 
 from mmkd.losses import PKT
 
@@ -33,6 +33,7 @@ GOLDEN = [
         source=SOURCE,
     ),
 ]
+LEARNS = Learns({'terms.loss_pkt.weight': 3000.0})
 
 
 def test_naive() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness import Case, Golden, Made, wave
+from harness import Case, Golden, Learns, Made, wave
 from torch import nn
 
 from mmkd.loss import Site
@@ -57,6 +57,7 @@ GOLDEN = [
         source=SOURCE.format('2.5'),
     ),
 ]
+LEARNS = Learns()
 
 
 def made(**settings: float) -> SRRL:
