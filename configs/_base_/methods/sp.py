@@ -5,6 +5,7 @@ method = dict(
     authors='Tung and Mori',
     compares='how alike the images of a batch are',
     group='relations between images',
+    reconstruction=dict(cls="the weight, which is CIFAR-100's"),
 )
 # RepDistiller's weight for CIFAR-100.
 cls = cifar = dict(
