@@ -33,11 +33,11 @@ wrn = [f'backbone.stages.{i}' for i in ('1.0.activate.0', '2.0.activate.0', '3.0
 vgg = [f'backbone.stages.{i}.-1:input' for i in (1, 2, 3, 4)]
 linear = [f'backbone.stages.{i}' for i in (0, 1, 2, 3)]
 ends = [f'backbone.layer{i}.-1.relu:input@-1' for i in (1, 2, 3, 4)]
-pairs = dict(
-    wrn-40-2_wrn-16-2={student: wrn},
-    wrn-40-2_wrn-40-1={student: wrn},
-    vgg13_vgg8={student: vgg},
-    vgg13_mobilenetv2={student: linear, teacher: vgg},
-    resnet50_mobilenetv2={student: linear, teacher: ends},
-    resnet50_vgg8={student: vgg, teacher: ends},
-)
+pairs = {
+    'wrn-40-2_wrn-16-2': {student: wrn},
+    'wrn-40-2_wrn-40-1': {student: wrn},
+    'vgg13_vgg8': {student: vgg},
+    'vgg13_mobilenet-v2': {student: linear, teacher: vgg},
+    'resnet50_mobilenet-v2': {student: linear, teacher: ends},
+    'resnet50_vgg8': {student: vgg, teacher: ends},
+}

@@ -18,9 +18,9 @@ cls = cifar = dict(
 )
 # MobileNetV1 has a stage more, at half the size of the image. (mdistiller's pairing is
 # off by one here: it leaves out the student's second stage and none of the teacher's.)
-pairs = dict(
-    resnet50_mobilenetv1={
+pairs = {
+    'resnet50_mobilenet-v1': {
         'terms.loss_at.student': '<stages>[1:]',
         'terms.loss_at.teacher': '<stages>',
     }
-)
+}

@@ -68,11 +68,11 @@ vgg = [f'backbone.stages.{i}' for i in (1, 2, 3, 4)]
 relus, bns = [f'{one}.-1:input' for one in vgg], [f'{one}.-2' for one in vgg]
 linear = [f'backbone.stages.{i}' for i in (0, 1, 2, 3)]
 separable = [f'backbone.stages.{i}.-1.-1:input' for i in (1, 2, 3, 4)]
-pairs = dict(
-    wrn-40-2_wrn-16-2={student: wrn, read: wrn},
-    wrn-40-2_wrn-40-1={student: wrn, read: wrn},
-    vgg13_vgg8={student: relus, read: bns},
-    vgg13_mobilenetv2={student: linear, teacher: relus, read: bns},
-    resnet50_mobilenetv2={student: linear, teacher: ends, read: norms},
-    resnet50_mobilenetv1={student: separable, teacher: ends},
-)
+pairs = {
+    'wrn-40-2_wrn-16-2': {student: wrn, read: wrn},
+    'wrn-40-2_wrn-40-1': {student: wrn, read: wrn},
+    'vgg13_vgg8': {student: relus, read: bns},
+    'vgg13_mobilenet-v2': {student: linear, teacher: relus, read: bns},
+    'resnet50_mobilenet-v2': {student: linear, teacher: ends, read: norms},
+    'resnet50_mobilenet-v1': {student: separable, teacher: ends},
+}
