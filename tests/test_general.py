@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,14 @@ def general() -> list[str]:
     return [str(name) for name in names if name.parts[1] not in HOMES]
 
 
+@cache
 def names_of_methods() -> set[str]:
     """As papers write them, their parts ('SAKD-style'), and the classes in HOMES."""
     titles = [describe(method)['name'] for method in list_methods()]
     words = {word for title in titles for word in re.findall(r'\w+', title)}
     MODELS.import_from_location()
     for name, kind in MODELS.module_dict.items():
-        if kind.__module__.split('.')[1] in HOMES[:3]:
+        if kind.__module__.startswith(tuple(f'mmkd.{home}.' for home in HOMES[:3])):
             words.add(name)
     capital = {word for word in words if re.search('[A-Z]', word)}
     return {word for word in capital if len(word) > 2} - COMMON
