@@ -33,4 +33,5 @@ from mmkd.losses.sp import SP as SP
 
 # Dense prediction
 from mmkd.losses.cwd import CWD as CWD
+from mmkd.losses.nfd import NFD as NFD
 from mmkd.losses.pkd import PKD as PKD
