@@ -7,6 +7,7 @@ training nobody knows it at build time.
 from mmkd.connectors.align import Align
 from mmkd.connectors.cwt import CWT
 from mmkd.connectors.fitnet import FitNet
+from mmkd.connectors.mgd import MGD
 from mmkd.connectors.uniformize import Uniformize
 
-__all__ = ['CWT', 'Align', 'FitNet', 'Uniformize']
+__all__ = ['CWT', 'MGD', 'Align', 'FitNet', 'Uniformize']
