@@ -104,7 +104,7 @@ def steps(method: str, kind: str, rank: int = 0, world: int = 1) -> dict[str, An
         log = model.train_step(data, optimizer)
         logs.append({key: float(value) for key, value in log.items()})
     after = distiller.state_dict()
-    moved = {key: (after[key] - before[key]).double() for key in after}
+    moved = {key: after[key].double() - before[key].double() for key in after}
     return dict(logs=logs, state=after, moved=moved)
 
 
