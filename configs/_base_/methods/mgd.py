@@ -54,7 +54,7 @@ seg = dict(
             loss=dict(type='mmkd.MSE', reduction='batch'),
             weight=2e-5,
         ),
-        loss_logits=dict(
+        loss_cwd=dict(
             student='<logits>',
             loss=dict(type='mmkd.CWD', tau=4.0),
             weight=3.0,
