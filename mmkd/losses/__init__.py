@@ -15,6 +15,7 @@ from mmkd.losses.wsld import WSLD as WSLD
 # Features
 from mmkd.losses.ab import AB as AB
 from mmkd.losses.at import AT as AT
+from mmkd.losses.cd import CD as CD, GKD as GKD
 from mmkd.losses.ickd import ICKD as ICKD
 from mmkd.losses.letkd import LetKDIntermediate as LetKDIntermediate
 from mmkd.losses.letkd import LetKDPenultimate as LetKDPenultimate
